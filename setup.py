@@ -1,0 +1,31 @@
+"Hands setuptools what settings.ini asks for, and says what goes into the wheel; pyproject.toml has the rest."
+import re
+from configparser import ConfigParser
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+root = Path(__file__).parent
+cfg = ConfigParser()
+cfg.read(root/'settings.ini', encoding='utf-8')
+extras = {k: v.strip().splitlines() for k, v in cfg['requirements'].items()}
+
+packages = find_packages(include=['dogscats_course', 'dogscats_course.*'])
+package_data = {'dogscats_course': ['assets/*']}
+package_dir = {}
+# The lessons are written in nbs/ and read from the installed package.
+if list((root/'nbs/lessons').glob('*.ipynb')):
+    packages.append('dogscats_course.lessons')
+    package_dir['dogscats_course.lessons'] = 'nbs/lessons'
+    package_data['dogscats_course.lessons'] = ['*.ipynb']
+
+# Read, not imported: at build time nothing that the package imports is there.
+init = (root/'dogscats_course/__init__.py').read_text(encoding='utf-8')
+
+setup(
+    version=re.search(r'^__version__ = "(.+?)"', init, re.M)[1],
+    install_requires=extras.pop('install'),
+    extras_require=extras,
+    entry_points={'console_scripts': [f'{k}={v}' for k, v in cfg['scripts'].items()]},
+    packages=packages, package_dir=package_dir, package_data=package_data, include_package_data=False,
+)

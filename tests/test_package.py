@@ -1,0 +1,68 @@
+"The sdist, the wheel built from it, and what that wheel brings into a fresh environment."
+import os, shutil, subprocess, sys, sysconfig, tarfile, venv, zipfile
+from importlib.metadata import Distribution, version
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+
+root = Path(__file__).resolve().parent.parent
+weights = 'dogscats_course/assets/vgg16_bn_imagenet_int8.safetensors'
+
+def sh(*cmd, cwd):
+    "What `cmd` printed; where it fails, all of it is in the error"
+    env = {k: v for k, v in os.environ.items() if k not in ('PYTHONPATH', 'PYTHONHOME')}
+    r = subprocess.run(cmd, cwd=cwd, env=env, text=True, encoding='utf-8', errors='replace',
+                       stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    assert r.returncode == 0, r.stdout
+    return r.stdout
+
+@pytest.fixture(scope='module')
+def dist(tmp_path_factory):
+    "A folder with the sdist and the wheel made from it, of a copy: an old build beside the source may hide a missing file"
+    tmp = tmp_path_factory.mktemp('package')
+    old = shutil.ignore_patterns('.*', '*.egg-info', '__pycache__', 'build', 'dist', 'data', 'runs')
+    shutil.copytree(root, tmp/'source', ignore=old)
+    sh(sys.executable, '-m', 'build', '--no-isolation', '--outdir', tmp/'dist', tmp/'source', cwd=tmp)
+    return tmp/'dist'
+
+@pytest.fixture(scope='module')
+def fresh(dist, tmp_path_factory):
+    "A fresh environment with our wheel alone; the gigabytes that it requires are seen from the running one"
+    env = tmp_path_factory.mktemp('fresh')
+    venv.create(env, with_pip=True, symlinks=os.name != 'nt')
+    paths = sysconfig.get_paths(vars={'base': str(env), 'platbase': str(env)}, scheme='venv')
+    scripts, site = Path(paths['scripts']), Path(paths['purelib'])
+    (site/'running.pth').write_text('\n'.join({sysconfig.get_path('purelib'), sysconfig.get_path('platlib')}), encoding='utf-8')
+    sh(scripts/'python', '-m', 'pip', 'install', '--no-deps', '--no-index', '--ignore-installed', *dist.glob('*.whl'), cwd=env)
+    return env, scripts, site
+
+def test_sdist_is_the_whole_source(dist):
+    with tarfile.open(next(dist.glob('*.tar.gz'))) as f: names = {o.split('/', 1)[1] for o in f.getnames() if '/' in o}
+    notebooks = {o.relative_to(root).as_posix() for o in (root/'nbs').glob('*.ipynb')}
+    assert {'settings.ini', 'setup.py', 'pyproject.toml', 'LICENSE', 'NOTICE', 'README.md', weights} | notebooks <= names
+
+def test_wheel_holds_weights_and_licences(dist):
+    with zipfile.ZipFile(next(dist.glob('*.whl'))) as f:
+        names = f.namelist()
+        assert f.read(weights) == (root/weights).read_bytes()
+    assert {'LICENSE', 'NOTICE'} == {Path(o).name for o in names if '.dist-info/licenses/' in o}
+    modules = {o.relative_to(root).as_posix() for o in (root/'dogscats_course').rglob('*.py')}
+    lessons = {f'dogscats_course/lessons/{o.name}' for o in (root/'nbs/lessons').glob('*.ipynb')}
+    assert modules | lessons | {weights} == {o for o in names if '.dist-info/' not in o}
+
+def test_command_in_a_fresh_environment(fresh):
+    env, scripts, site = fresh
+    assert 'dogscats' in sh(scripts/'dogscats', '--help', cwd=env)
+    init = sh(scripts/'python', '-c', 'import dogscats_course.cli as m; print(m.__file__)', cwd=env)
+    assert site.resolve() in Path(init.strip()).resolve().parents, 'the wheel, not the checkout'
+    ours = Distribution.at(next(site.glob('dogscats_course-*.dist-info')))
+    assert ours.version in sh(scripts/'dogscats', '--version', cwd=env)
+
+def test_requirements_are_met_and_unbounded(fresh):
+    ours = Distribution.at(next(fresh[2].glob('dogscats_course-*.dist-info')))
+    needs = [Requirement(o) for o in ours.requires]
+    assert {'fastai', 'torch', 'torchvision'} <= {o.name for o in needs}
+    for o in needs:
+        assert [s.operator for s in o.specifier] == ['>='], f'{o}: a lower bound, and no upper one'
+        if not o.marker or o.marker.evaluate({'extra': 'dev'}): assert version(o.name) in o.specifier, f'{o}: {version(o.name)} is installed'
