@@ -72,12 +72,12 @@ def open_photo(
         if size: im.draft(None, (size, size))
         return _rgb(im)
 
-# %% ../nbs/01_data.ipynb #0330b5b0
+# %% ../nbs/01_data.ipynb #fa387d14
 class Photo(PILImage):
     "fastai's `PILImage`, opened by `open_photo`"
     @classmethod
     def create(cls, fn:Path|str|Tensor|np.ndarray|bytes|Image.Image, **kwargs):
-        if not isinstance(fn, (str, os.PathLike, bytes)): fn = super().create(fn, **kwargs)
+        if not isinstance(fn, (str, os.PathLike, bytes, Image.Image)): fn = super().create(fn, **kwargs)
         return cls(open_photo(fn))
 
 # %% ../nbs/01_data.ipynb #5885bff4

@@ -259,7 +259,7 @@ def _coat(rng, species):
 # %% ../nbs/00_draw.ipynb #afeb2e1f
 def _face_marks(rng, coat, turn):
     "The pattern on a head"
-    k, base, dark, light = coat['kind'], coat['base'], coat['dark'], coat['light']
+    k, dark, light = coat['kind'], coat['dark'], coat['light']
     if k == 'tabby':
         w = rng.uniform(.07, .13)
         leaves = [_leaf((x*.55, -.42 + .1*abs(x)), (x*1.2, -1.05), w, .05*x) for x in (-.62, -.3, 0, .3, .62)]

@@ -63,7 +63,7 @@ def _pretrained_learner(dls, arch, weights, **kwargs):
     except OSError as e: raise ConnectionError(
         f"The weights of {name} could not be downloaded ({getattr(e, 'reason', e)}). Without a network, use vgg16_bn with weights='bundled'.") from None
 
-# %% ../nbs/04_learner.ipynb #8151e2b8
+# %% ../nbs/04_learner.ipynb #49bbf086
 @delegates(vision_learner, but=['normalize', 'pretrained'])
 def vgg_learner(
     dls, # `DataLoaders` of photos, as `make_dls` gives them
@@ -75,7 +75,7 @@ def vgg_learner(
     cbs=None, # more callbacks
     **kwargs
 )->Learner: # frozen up to the head, unless `weights` is None
-    "fastai's `vision_learner` with the weights in its body, on the GPU in mixed precision where there is one"
+    "fastai's `vision_learner` with the weights in its body, on the GPU where there is one (on CUDA in mixed precision)"
     cbs = [FitHistory, *L(cbs)] + ([] if train_bn else [BnFreeze])
     kwargs = dict(metrics=metrics, path=path, train_bn=train_bn, cbs=cbs, **kwargs)
     if arch is vgg16_bn:
@@ -91,14 +91,14 @@ def vgg_learner(
     learn.recipe = dict(arch=_arch_name(arch), weights=weights)
     return learn
 
-# %% ../nbs/04_learner.ipynb #44662bf3
+# %% ../nbs/04_learner.ipynb #dc26d1f7
 def trainable(
     learn:Learner, # any Learner
 )->pd.DataFrame: # a row a parameter group and one for all: group, layers, trained_layers, parameters, trained_parameters
     "What trains and what is frozen, in layers and parameters"
     groups = [{id(p) for p in g} for g in learn.splitter(learn.model)]
-    names = {1: ['all'], 2: ['body', 'head'], 3: ['body', 'last block', 'head']}.get(len(groups)) or [f'group {i}' for i in range(len(groups))]
-    if len(groups) > 1 and learn.splitter is not vgg_splitter: names = [f'body, part {i+1}' for i in range(len(groups)-1)] + ['head']
+    if learn.splitter is vgg_splitter: names = ['body', 'last block', 'head']
+    else: names = ['all'] if len(groups) == 1 else [f'body, part {i}' for i in range(1, len(groups))] + ['head']
     rows = []
     for name, group in zip(names, groups):
         layers = [ps for m in learn.model.modules() if (ps := [p for p in m.parameters(recurse=False) if id(p) in group])]
@@ -107,12 +107,12 @@ def trainable(
     df = pd.DataFrame(rows, columns=['group', 'layers', 'trained_layers', 'parameters', 'trained_parameters'])
     return df if len(df) == 1 else pd.concat([df, pd.DataFrame([('all', *df.iloc[:, 1:].sum())], columns=df.columns)], ignore_index=True)
 
-# %% ../nbs/04_learner.ipynb #eae2e7b5
+# %% ../nbs/04_learner.ipynb #1fcb0f09
 _kept = WeakKeyDictionary() # learner -> {ds_idx: (key, features, targets)}; not an attribute, which `export` would pickle
 
 def _body_key(learn):
     "Changes when the body's weights do"
-    return tuple(torch.stack([t.double().sum() for t in learn.model[0].state_dict().values()]).tolist())
+    return tuple(torch.stack([t.cpu().double().sum() for t in learn.model[0].state_dict().values()]).tolist())
 
 def split_features(
     learn:Learner, # a Learner whose head has a `Flatten`

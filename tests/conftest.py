@@ -1,0 +1,26 @@
+"Small drawn data sets for every test, and the real photos for those that want them."
+import os
+from pathlib import Path
+
+import pytest
+
+from dogscats_course.draw import draw_dogscats
+
+@pytest.fixture(scope='session')
+def drawn(tmp_path_factory):
+    "24 training and 16 validation pictures, 64 pixels a side. Read only."
+    return draw_dogscats(tmp_path_factory.mktemp('drawn')/'pets', train=12, valid=8, test=3, size=64)
+
+@pytest.fixture(scope='session')
+def photos():
+    "The real photos, in the course's layout"
+    path = os.environ.get('DOGSCATS_DATA')
+    if not path: pytest.skip('DOGSCATS_DATA names no folder of real photos')
+    return Path(path)
+
+@pytest.fixture
+def learn(drawn):
+    "A fresh learner on the drawn pictures"
+    from dogscats_course.data import make_dls
+    from dogscats_course.learner import vgg_learner
+    return vgg_learner(make_dls(drawn, size=64, bs=8), weights='bundled')

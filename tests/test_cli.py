@@ -1,0 +1,61 @@
+"The command `dogscats`, run as a user runs it."
+import os, signal, subprocess, sys
+
+import pytest
+
+from dogscats_course import __version__
+
+def dogscats(*args, cwd=None, **env):
+    return subprocess.run([sys.executable, '-c', 'import sys; from dogscats_course.cli import main; sys.exit(main())', *map(str, args)],
+                          cwd=cwd, env={**os.environ, **env}, text=True, encoding='utf-8', errors='replace', capture_output=True)
+
+@pytest.mark.parametrize('command', [[], ['train'], ['data'], ['data', 'drawn'], ['data', 'check'], ['doctor']])
+def test_help(command):
+    r = dogscats(*command, '--help')
+    assert r.returncode == 0 and 'example: dogscats' in r.stdout
+
+def test_help_needs_no_torch():
+    code = "import sys, dogscats_course.cli as c; c._parser().format_help(); sys.exit(any(m in sys.modules for m in ('torch', 'fastai', 'numpy')))"
+    assert subprocess.run([sys.executable, '-c', code]).returncode == 0
+
+def test_version(): assert dogscats('--version').stdout.strip() == f'dogscats {__version__}'
+
+def test_train(drawn, tmp_path):
+    r = dogscats('train', drawn, '--size', 64, '--epochs', 1, '--fine-tune', 0, '--limit', 8, cwd=tmp_path)
+    assert r.returncode == 0, r.stderr
+    runs = [p for p in (tmp_path/'runs').iterdir() if p.name != 'latest']
+    assert len(runs) == 1 and (runs[0]/'metrics.json').is_file() and runs[0].name in r.stdout
+    if sys.platform != 'win32': assert (tmp_path/'runs/latest').resolve() == runs[0]
+    assert [p.name for p in tmp_path.iterdir()] == ['runs'] and 'Warning' not in r.stderr
+
+@pytest.mark.parametrize('args', [['--epochs', '0'], ['--bs', '0'], ['--size', '31'], ['--limit', '0'], ['--epochs', 'many'], ['--fine-tune', '-1'], ['--weights', 'nowhere.pth'], ['nowhere']])
+def test_bad_options(drawn, tmp_path, args):
+    r = dogscats('train', *([] if args == ['nowhere'] else [drawn]), *args, cwd=tmp_path)
+    assert r.returncode == 2 and 'Traceback' not in r.stderr and len(r.stderr.strip().splitlines()[-1]) < 300
+    assert not list(tmp_path.rglob('metrics.json'))
+
+def test_no_command(): assert dogscats().returncode == 2
+
+def test_check(drawn, tmp_path):
+    r = dogscats('data', 'check', drawn)
+    assert r.returncode == 0 and 'train cats' in ' '.join(r.stdout.split())
+    r = dogscats('data', 'check', tmp_path)
+    assert r.returncode == 2 and 'wanted' in r.stderr and 'Traceback' not in r.stderr
+
+def test_data_on_this_machine(drawn):
+    r = dogscats('data', 'full', DOGSCATS_DATA=str(drawn))
+    assert r.returncode == 0 and r.stdout.strip().endswith(str(drawn))
+
+def test_doctor():
+    r = dogscats('doctor')
+    assert r.returncode == 0 and all(w in r.stdout for w in ('torch', 'device', 'memory', 'fast bfloat16', 'drawn pictures', 'weights'))
+
+@pytest.mark.skipif(sys.platform == 'win32', reason='Ctrl-C cannot be sent to one process alone')
+def test_ctrl_c_leaves_nothing_half_written(drawn, tmp_path):
+    p = subprocess.Popen([sys.executable, '-u', '-c', 'import sys; from dogscats_course.cli import main; sys.exit(main())', 'train', str(drawn), '--epochs', '9999', '--size', '64'],
+                         cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, encoding='utf-8', errors='replace')
+    while 'Epoch' not in p.stdout.read(200): assert p.poll() is None
+    p.send_signal(signal.SIGINT)
+    out, err = p.communicate(timeout=60)
+    assert p.returncode == 130 and 'Traceback' not in err
+    assert not [f for f in tmp_path.rglob('*') if f.is_file()]

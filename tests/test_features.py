@@ -1,0 +1,44 @@
+"The fast body says what the plain one says, in every form and for any architecture."
+import pytest
+import torch
+from fastai.vision.all import resnet18
+from torch import nn
+
+from dogscats_course.data import make_dls
+from dogscats_course.features import fast_body, fast_form, pooled_features, split_head
+from dogscats_course.learner import vgg_learner
+
+def plain(learn, dl):
+    "Pooled features by the plain body in float32"
+    learn.model.eval()
+    pool, _ = split_head(learn.model[1])
+    with torch.no_grad(): return torch.cat([pool(learn.model[0](b[0].as_subclass(torch.Tensor))) for b in dl])
+
+@pytest.mark.parametrize('form', ['float32', 'bfloat16', 'int8'])
+def test_forms_agree_with_the_plain_body(drawn, form):
+    learn = vgg_learner(make_dls(drawn, size=64, bs=8), weights='bundled')
+    dl = learn.dls.test_dl([*learn.dls.train_ds.items, *learn.dls.valid_ds.items]*2, with_labels=True)
+    assert len(dl.dataset) == 80, 'enough for int8'
+    before = {k: v.clone() for k, v in learn.model.state_dict().items()}
+    x, y = pooled_features(learn, dl, form=form)
+    assert x.shape == (80, 1024) and x.dtype == torch.float32
+    assert y.tolist() == [learn.dls.vocab.o2i[f.parent.name] for f in dl.items]
+    assert torch.cosine_similarity(x, plain(learn, dl)).min() > 0.999
+    assert all(torch.equal(v, before[k]) for k, v in learn.model.state_dict().items()), 'the learner is left as it was'
+
+def test_odd_size(drawn):
+    learn = vgg_learner(make_dls(drawn, size=75, bs=8), weights='bundled')
+    x = learn.dls.valid.one_batch()[0].as_subclass(torch.Tensor)
+    with torch.no_grad(): a, b = (fast_body(learn.model[0], x, f)(x) for f in ('float32', 'int8'))
+    assert a.shape == b.shape and torch.cosine_similarity(a.flatten(1), b.flatten(1)).min() > 0.99
+
+@pytest.mark.parametrize('form', ['float32', 'int8'])
+def test_other_architectures(drawn, form):
+    learn = vgg_learner(make_dls(drawn, size=64, bs=8), arch=resnet18, weights=None)
+    dl = learn.dls.test_dl(list(learn.dls.valid_ds.items)*4)
+    assert torch.allclose(pooled_features(learn, dl, form=form)[0], plain(learn, dl), atol=1e-3), 'int8 is for VGG alone'
+
+def test_form_is_one_that_there_is(): assert fast_form(torch.device('cpu')) in ('float32', 'bfloat16', 'int8')
+
+def test_a_head_without_flatten():
+    with pytest.raises(ValueError, match='fine_tune instead'): split_head(nn.Sequential(nn.Linear(2, 2)))

@@ -1,0 +1,131 @@
+"A fastai Learner: frozen means frozen, the head trains, all of fastai still works."
+from importlib.util import find_spec
+
+import pytest
+import torch
+from fastai.vision.all import Normalize, resnet18, set_seed, vision_learner
+from torchvision.models import vgg16_bn
+
+from dogscats_course.data import make_dls
+from dogscats_course.learner import class_probs, split_features, trainable, vgg_learner
+
+def state(m): return {k: v.clone() for k, v in m.state_dict().items()}
+def changed(m, before): return {k for k, v in m.state_dict().items() if not torch.equal(v, before[k])}
+
+def test_fit_head_trains_the_head_alone(learn, drawn):
+    body, head, files = state(learn.model[0]), state(learn.model[1]), sorted(drawn.rglob('*'))
+    learn.fit_head(3)
+    assert not changed(learn.model[0], body) and changed(learn.model[1], head)
+    assert len(learn.recorder.values) == 3
+    loss, acc = learn.validate()
+    assert acc == pytest.approx(learn.history.accuracy.iloc[-1], abs=1/16 + 1e-6) and loss == pytest.approx(learn.history.valid_loss.iloc[-1], abs=0.05)
+    assert sorted(drawn.rglob('*')) == files, "nothing is written into the photos' folder"
+
+def test_again_goes_on(learn, monkeypatch):
+    learn.fit_head(2)
+    after = state(learn.model[1])
+    monkeypatch.setattr('dogscats_course.learner.pooled_features', None)  # not computed again
+    learn.fit_head(1, lr=1e-9)
+    for k, v in learn.model[1].state_dict().items():
+        if 'running' not in k and 'num_batches' not in k: assert torch.allclose(v.float(), after[k].float(), atol=1e-5)
+    assert learn.history.fit.tolist() == [1, 1, 2] and learn.history.epoch.tolist() == [0, 1, 0]
+    assert {'fit', 'epoch', 'train_loss', 'valid_loss', 'accuracy', 'seconds'} <= set(learn.history)
+
+def test_interrupted_fit_leaves_the_learner_whole(learn):
+    from fastai.vision.all import Callback
+    class Stop(Callback):
+        def after_batch(self): raise KeyboardInterrupt
+    model, dls = learn.model, learn.dls
+    with pytest.raises(KeyboardInterrupt): learn.fit_head(1, cbs=Stop())
+    assert learn.model is model and learn.dls is dls
+
+def test_same_seed_same_result(drawn):
+    def run():
+        set_seed(7)
+        learn = vgg_learner(make_dls(drawn, size=64, bs=8, seed=7), weights='bundled')
+        learn.fit_head(2)
+        return class_probs(learn)[0]
+    assert torch.equal(run(), run())
+
+def test_fine_tune_for_real(learn):
+    learn.fit_head(2)
+    body = state(learn.model[0])
+    learn.fine_tune(1)
+    assert {'0.0.weight', '0.40.weight'} <= changed(learn.model[0], body), 'first and last convolution trained'
+    x = split_features(learn)[0]
+    assert torch.isfinite(x).all() and learn.history.fit.tolist() == [1, 1, 2, 3]
+    assert torch.allclose(class_probs(learn)[0], learn.get_preds()[0], atol=0.05), 'features follow the trained body'
+
+def test_frozen_means_frozen(learn):
+    body = state(learn.model[0])
+    learn.fit_one_cycle(1)
+    assert not changed(learn.model[0], body), 'neither weights nor statistics of BatchNorm'
+
+def test_train_bn_when_asked_for(drawn):
+    learn = vgg_learner(make_dls(drawn, size=64, bs=8), weights='bundled', train_bn=True)
+    body = state(learn.model[0])
+    learn.fit_one_cycle(1)
+    assert '0.1.running_mean' in changed(learn.model[0], body)
+
+def test_groups(learn):
+    t = trainable(learn).set_index('group')
+    assert t.trained_parameters[['body', 'last block']].sum() == 0 and t.trained_parameters['head'] == t.parameters['head'] == 528_384
+    learn.freeze_to(-2)
+    t = trainable(learn).set_index('group')
+    assert t.trained_layers['last block'] == 6 and t.trained_layers['body'] == 0
+    body = state(learn.model[0])
+    learn.fit_one_cycle(1)
+    trained = {int(k.split('.')[1]) for k in changed(learn.model[0], body)}
+    assert trained and min(trained) == 34, 'the fifth block, from its first convolution'
+    learn.unfreeze()
+    t = trainable(learn).set_index('group')
+    assert t.trained_parameters['all'] == t.parameters['all'] == sum(p.numel() for p in learn.model.parameters())
+
+def test_lr_find_writes_nothing_beside_the_photos(learn, drawn, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    before = sorted(drawn.rglob('*'))
+    learn.lr_find(num_it=6, show_plot=False)
+    assert sorted(drawn.rglob('*')) == before and learn.history.empty
+
+def test_predict_and_callbacks(learn, drawn):
+    learn.fit_head(1, cbs=[])
+    name, idx, probs = learn.predict(drawn/'valid/cats/cat.12.jpg')
+    assert name == learn.dls.vocab[idx] and probs.sum() == pytest.approx(1, abs=1e-5)
+    with learn.no_bar(): learn.fit_one_cycle(1)
+    assert learn.metrics[0].name == 'accuracy'
+
+def test_normalized_once(drawn):
+    dls = make_dls(drawn, size=64, bs=8)
+    for _ in range(2): vgg_learner(dls, weights=None)
+    assert sum(isinstance(f, Normalize) for f in dls.after_batch.fs) == 1
+
+def test_plain_fastai_stays_plain(drawn):
+    learn = vision_learner(make_dls(drawn, size=64, bs=8), vgg16_bn, pretrained=False)
+    assert not hasattr(learn, 'fit_history') and learn.train_bn
+
+def test_other_architectures(drawn):
+    dls = make_dls(drawn, size=64, bs=8)
+    learn = vgg_learner(dls, arch=resnet18, weights=None)
+    learn.fit_head(1)
+    assert list(trainable(learn).group)[-2:] == ['head', 'all']
+    with pytest.raises(ValueError, match="resnet18.*'imagenet'"): vgg_learner(dls, arch=resnet18)
+    if not find_spec('timm'):
+        with pytest.raises(ImportError, match='pip install timm'): vgg_learner(dls, arch='resnet18', weights=None)
+
+def test_export_still_works(learn, tmp_path):
+    learn.fit_head(1)
+    learn.path = tmp_path
+    learn.export('model.pkl')
+    assert (tmp_path/'model.pkl').stat().st_size > 1_000_000
+
+@pytest.mark.parametrize('epochs', [0, -1])
+def test_bad_epochs(learn, epochs):
+    with pytest.raises(ValueError, match='at least'): learn.fit_head(epochs)
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason='there is no CUDA GPU here')
+def test_on_a_gpu(drawn):
+    learn = vgg_learner(make_dls(drawn, size=64, bs=8), weights='bundled')
+    assert next(learn.model.parameters()).is_cuda and hasattr(learn, 'mixed_precision')
+    learn.fit_head(2)
+    learn.fine_tune(1)
+    assert learn.history.train_loss.notna().all()

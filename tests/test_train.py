@@ -1,0 +1,55 @@
+"The whole road in one call, and the folder that it leaves."
+import json
+
+import pandas as pd
+import pytest
+
+from dogscats_course.data import LayoutError
+from dogscats_course.learner import class_probs
+from dogscats_course.share import load_classifier
+from dogscats_course.train import train_classifier
+
+def test_run_folder(drawn, tmp_path, capsys):
+    learn = train_classifier(drawn, epochs=2, size=64, bs=8, fine_tune=0, out=tmp_path/'run')
+    assert [p.name for p in tmp_path.iterdir()] == ['run']
+    run = tmp_path/'run'
+    assert sorted(p.relative_to(run).as_posix() for p in run.rglob('*') if p.is_file()) == [
+        'history.csv', 'metrics.json', 'model/config.json', 'model/model.safetensors', 'predictions.csv']
+    m = json.loads((run/'metrics.json').read_text())
+    assert {'accuracy', 'accuracy_low', 'accuracy_high', 'log_loss', 'n_train', 'n_valid', 'epochs', 'fine_tune', 'seconds', 'device', 'weights', 'seed', 'versions'} == set(m)
+    assert m['accuracy_low'] <= m['accuracy'] <= m['accuracy_high'] and (m['n_train'], m['n_valid'], m['fine_tune'], m['seed']) == (24, 16, 0, 42)
+    assert len(pd.read_csv(run/'history.csv')) == 2
+    p = pd.read_csv(run/'predictions.csv')
+    assert len(p) == 16 and (p.label == p.prediction).mean() == pytest.approx(m['accuracy'])
+    assert p[['cats', 'dogs']].sum(axis=1).to_numpy() == pytest.approx(1, abs=1e-4)
+    assert (p.prediction == p[['cats', 'dogs']].idxmax(axis=1)).all() and all((drawn/f).is_file() for f in p.file)
+    loaded = load_classifier(run/'model')
+    probs = class_probs(loaded, loaded.dls.test_dl(learn.dls.valid_ds.items))[0].numpy()
+    assert probs == pytest.approx(p[['cats', 'dogs']].to_numpy(), abs=1e-4)
+    assert 'about' in capsys.readouterr().out, 'the time is estimated'
+
+def test_same_seed_same_result(drawn):
+    a, b = (class_probs(train_classifier(drawn, epochs=1, size=64, bs=8, fine_tune=0))[0] for _ in range(2))
+    assert (a == b).all()
+
+def test_fine_tune(drawn, capsys):
+    learn = train_classifier(drawn, epochs=1, size=64, bs=8, fine_tune=1)
+    assert learn.history.fit.tolist() == [1, 2, 3]
+
+def test_bad_input_is_told_before_the_work(drawn, tmp_path):
+    (tmp_path/'mine.txt').write_text('mine')
+    with pytest.raises(FileExistsError): train_classifier(drawn, size=64, out=tmp_path)
+    with pytest.raises(ValueError, match='at least'): train_classifier(drawn, epochs=0)
+    with pytest.raises(ValueError, match='at least'): train_classifier(drawn, fine_tune=-1)
+    with pytest.raises(LayoutError): train_classifier(tmp_path)
+    assert [p.name for p in tmp_path.iterdir()] == ['mine.txt']
+
+def test_on_the_photos(photos):
+    learn = train_classifier(photos, fine_tune=0)
+    probs, targets = class_probs(learn)
+    assert (len(learn.dls.train_ds), len(targets)) == (4000, 1000)
+    assert (probs.argmax(1) == targets).float().mean() >= 0.965
+    # whole network in float32 on every tenth photo: it agrees with the fast road
+    some = range(0, 1000, 10)
+    plain = learn.get_preds(dl=learn.dls.test_dl([learn.dls.valid_ds.items[i] for i in some], bs=16))[0]
+    assert (plain.argmax(1) != probs[list(some)].argmax(1)).sum() <= 1
