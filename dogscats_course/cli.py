@@ -55,7 +55,7 @@ def _parser():
     command('doctor', _doctor, 'Say what is installed, what this machine can do, and what is missing.', 'dogscats doctor')
     return parser
 
-# %% ../nbs/20_cli.ipynb #a257076b
+# %% ../nbs/20_cli.ipynb #20ba8432
 def _run_folder(out):
     "A new name below `out`, from date and time"
     base = Path(out)/time.strftime('%Y-%m-%d_%H-%M-%S')
@@ -72,12 +72,14 @@ def _point_latest(run):
     except OSError: new.unlink(missing_ok=True)
 
 def _train(args):
+    import matplotlib
+    matplotlib.use('Agg')  # pictures go to files: no screen is needed
     from dogscats_course.train import train_classifier
     options = {k: v for k, v in vars(args).items() if k not in ('run', 'data', 'out')}
     run = _run_folder(args.out)
     train_classifier(args.data, out=run, **options)
     _point_latest(run)
-    print(f'Model, figures and predictions: {run}')
+    print(f'Model, figures, predictions, and pictures of what it got wrong: {run}')
 
 # %% ../nbs/20_cli.ipynb #d50152d7
 def _show(path):

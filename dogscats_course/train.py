@@ -5,10 +5,11 @@
 # %% auto #0
 __all__ = ['train_classifier']
 
-# %% ../nbs/07_train.ipynb #ef0d3782
+# %% ../nbs/07_train.ipynb #dbbc4a18
 import json, time
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import pandas as pd
 import torch
 from fastai.vision.all import Learner, no_random
@@ -17,9 +18,9 @@ from .data import dogscats, make_dls
 from .features import fast_body
 from .learner import class_probs, vgg_learner
 from .share import check_new, save_classifier, versions, whole_folder
-from .show import score
+from .show import plot_history, score, show_mistakes
 
-# %% ../nbs/07_train.ipynb #0a2af2ad
+# %% ../nbs/07_train.ipynb #4fd178d9
 def _in_words(seconds): return f'{seconds:.0f} s' if seconds < 100 else f'{seconds/60:.0f} min'
 
 def _seconds(f, x):
@@ -38,9 +39,9 @@ def _fine_tune_seconds(learn, epochs):
     "Seconds that `fine_tune(epochs)` takes: an epoch with the body frozen, then all of it forward and backward"
     x = learn.dls.valid.new(bs=2).one_batch()[0].as_subclass(torch.Tensor)
     body = learn.model[0].eval()
-    both = _seconds(lambda x: body(x.requires_grad_()).sum().backward(), x)
+    forward = _seconds(lambda x: body(x.requires_grad_()).sum().backward(), x)/2  # backward to the activations costs as much as forward
     n, n_valid = len(learn.dls.train_ds), len(learn.dls.valid_ds)
-    return both*(epochs*n + (n + (epochs + 1)*n_valid)/3)  # backward costs twice what forward does
+    return forward*(3*epochs*n + n + (epochs + 1)*n_valid)  # and backward to the weights once more
 
 # %% ../nbs/07_train.ipynb #748ffc5d
 def _device(learn): return torch.cuda.get_device_name() if learn.dls.device.type == 'cuda' else str(learn.dls.device.type)
@@ -60,7 +61,7 @@ def _train(dls, epochs, fine_tune, weights):
     if fine_tune: learn.fine_tune(fine_tune)
     return learn, fine_tune
 
-# %% ../nbs/07_train.ipynb #6c8619fd
+# %% ../nbs/07_train.ipynb #3b869750
 def _predictions(learn, root):
     "One row a validation photo: file, label, prediction, and a probability a class"
     probs, targets = class_probs(learn)
@@ -70,15 +71,24 @@ def _predictions(learn, root):
     columns = [f'{c}_probability' if c in df else c for c in vocab]  # a class may be called "file"
     return pd.concat([df, pd.DataFrame(probs.numpy(), columns=columns)], axis=1)
 
+def _save_picture(show, learn, file):
+    "What `show(learn)` draws, as a file"
+    with plt.ioff():
+        show(learn)
+        plt.savefig(file, dpi=100)
+        plt.close()
+
 def _write_run(learn, out, root, metrics):
-    "The run folder: `model/`, metrics.json, history.csv, predictions.csv"
+    "The run folder: `model/`, figures, history and predictions, and their pictures"
     with whole_folder(out) as tmp:
         save_classifier(learn, tmp/'model', seed=metrics['seed'], scores={k: metrics[k] for k in ('accuracy', 'accuracy_low', 'accuracy_high', 'log_loss', 'n_valid')})
         (tmp/'metrics.json').write_text(json.dumps(metrics, indent=2) + '\n')
         learn.history.to_csv(tmp/'history.csv', index=False)
         _predictions(learn, root).to_csv(tmp/'predictions.csv', index=False)
+        _save_picture(plot_history, learn, tmp/'history.png')
+        _save_picture(show_mistakes, learn, tmp/'mistakes.png')
 
-# %% ../nbs/07_train.ipynb #35848318
+# %% ../nbs/07_train.ipynb #c14376c6
 def train_classifier(
     path='drawn', # 'drawn', 'sample', 'full', or a folder of photos in the course's layout
     epochs:int=5, # epochs of the head, on features computed once
@@ -88,7 +98,7 @@ def train_classifier(
     bs:int=64, # photos a batch
     seed:int=42, # decides the split, the order and the head's start
     limit:int=None, # at most so many photos of each class and split
-    out=None, # a run folder to write: `model/`, metrics.json, history.csv, predictions.csv; None writes nothing
+    out=None, # a run folder to write: `model/`, metrics.json, history and predictions, pictures of the mistakes; None writes nothing
 )->Learner: # trained
     """Train a classifier on folders of photos, and say how good it is
 

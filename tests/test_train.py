@@ -1,24 +1,32 @@
 "The whole road in one call, and the folder that it leaves."
-import json
+import json, re
 
+import matplotlib.pyplot as plt
 import pandas as pd
 import pytest
+import torch
+from PIL import Image
 
 from dogscats_course.data import LayoutError
 from dogscats_course.learner import class_probs
 from dogscats_course.share import load_classifier
+from dogscats_course.show import mistake_views
 from dogscats_course.train import train_classifier
 
 def test_run_folder(drawn, tmp_path, capsys):
+    plt.close('all')
     learn = train_classifier(drawn, epochs=2, size=64, bs=8, fine_tune=0, out=tmp_path/'run')
     assert [p.name for p in tmp_path.iterdir()] == ['run']
     run = tmp_path/'run'
     assert sorted(p.relative_to(run).as_posix() for p in run.rglob('*') if p.is_file()) == [
-        'history.csv', 'metrics.json', 'model/config.json', 'model/model.safetensors', 'predictions.csv']
+        'history.csv', 'history.png', 'metrics.json', 'mistakes.png', 'model/config.json', 'model/model.safetensors', 'predictions.csv']
     m = json.loads((run/'metrics.json').read_text())
     assert {'accuracy', 'accuracy_low', 'accuracy_high', 'log_loss', 'n_train', 'n_valid', 'epochs', 'fine_tune', 'seconds', 'device', 'weights', 'seed', 'versions'} == set(m)
     assert m['accuracy_low'] <= m['accuracy'] <= m['accuracy_high'] and (m['n_train'], m['n_valid'], m['fine_tune'], m['seed']) == (24, 16, 0, 42)
     assert len(pd.read_csv(run/'history.csv')) == 2
+    for picture in ('history.png', 'mistakes.png'):
+        with Image.open(run/picture) as im: assert im.width > 400 and len(im.convert('RGB').getcolors(im.width*im.height)) > 50, 'something is drawn'
+    assert not plt.get_fignums(), 'no figure is left open'
     p = pd.read_csv(run/'predictions.csv')
     assert len(p) == 16 and (p.label == p.prediction).mean() == pytest.approx(m['accuracy'])
     assert p[['cats', 'dogs']].sum(axis=1).to_numpy() == pytest.approx(1, abs=1e-4)
@@ -49,6 +57,10 @@ def test_on_the_photos(photos):
     probs, targets = class_probs(learn)
     assert (len(learn.dls.train_ds), len(targets)) == (4000, 1000)
     assert (probs.argmax(1) == targets).float().mean() >= 0.965
+    # the views count what the confusion matrix counts
+    matrix = torch.zeros(2, 2, dtype=int).index_put((targets, probs.argmax(1)), torch.ones(1000, dtype=int), accumulate=True)
+    counts = [int(re.search(r'(\d+)( of 1000)?\)', title)[1]) for title in list(mistake_views(learn))[:-1]]
+    assert counts == [matrix.diag().sum(), matrix.sum() - matrix.diag().sum(), matrix[0, 0], matrix[1, 1], matrix[0, 1], matrix[1, 0]]
     # whole network in float32 on every tenth photo: it agrees with the fast road
     some = range(0, 1000, 10)
     plain = learn.get_preds(dl=learn.dls.test_dl([learn.dls.valid_ds.items[i] for i in some], bs=16))[0]
