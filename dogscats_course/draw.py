@@ -895,6 +895,7 @@ def draw_dogscats(
         parallel(_draw_file, list(_plan(train, valid, test, seed)), folder=new, size=size, progress=True,
                  n_workers=n_workers, method='fork' if n_workers else None, chunksize=8)
         (new/_NOTE).write_text(made)
+        if _is_drawn(dest, made): return dest   # another process was quicker
         if dest.exists(): dest.rmdir()   # empty, or this fails
         new.rename(dest)
     return dest

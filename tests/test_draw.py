@@ -46,3 +46,9 @@ def test_unknown_species():
 def test_needs_no_torch():
     code = "import sys, dogscats_course.draw; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, '-c', code]).returncode == 0
+
+def test_two_at_once(tmp_path):
+    code = "import sys; from dogscats_course.draw import draw_dogscats; draw_dogscats(sys.argv[1], train=4, valid=2, test=1, size=64)"
+    both = [subprocess.Popen([sys.executable, '-c', code, str(tmp_path/'pets')]) for _ in range(2)]
+    assert [p.wait(60) for p in both] == [0, 0]
+    assert [p.name for p in tmp_path.iterdir()] == ['pets'] and len(tree(tmp_path/'pets')) == 14
