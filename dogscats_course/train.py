@@ -61,7 +61,7 @@ def _train(dls, epochs, fine_tune, weights):
     if fine_tune: learn.fine_tune(fine_tune)
     return learn, fine_tune
 
-# %% ../nbs/07_train.ipynb #3b869750
+# %% ../nbs/07_train.ipynb #ca4c65d4
 def _predictions(learn, root):
     "One row a validation photo: file, label, prediction, and a probability a class"
     probs, targets = class_probs(learn)
@@ -73,10 +73,9 @@ def _predictions(learn, root):
 
 def _save_picture(show, learn, file):
     "What `show(learn)` draws, as a file"
-    with plt.ioff():
-        show(learn)
-        plt.savefig(file, dpi=100)
-        plt.close()
+    show(learn)
+    plt.savefig(file, dpi=100)
+    plt.close()  # before a notebook shows it
 
 def _write_run(learn, out, root, metrics):
     "The run folder: `model/`, figures, history and predictions, and their pictures"
