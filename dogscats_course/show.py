@@ -64,7 +64,7 @@ def score(
     loss = log_loss(targets, probs/probs.sum(1, keepdim=True), labels=range(probs.shape[1]))
     return dict(accuracy=right/n, accuracy_low=float(low), accuracy_high=float(high), log_loss=float(loss), photos=n)
 
-# %% ../nbs/05_show.ipynb #36da6bc3
+# %% ../nbs/05_show.ipynb #62694268
 def mistake_views(
     learn, # a Learner whose head has a `Flatten`
     n:int=5, # photos a view
@@ -95,7 +95,7 @@ def show_mistakes(
     fig = plt.figure(figsize=(2.1*n, 2.7*len(views)), layout='constrained')
     for row, (title, idxs) in zip(fig.subfigures(len(views), 1), views.items()):
         row.suptitle(title if idxs else f'{title}: none', fontweight='bold', x=0.01, ha='left')
-        for i, ax in enumerate(row.subplots(1, n)):
+        for i, ax in enumerate(row.subplots(1, n, squeeze=False)[0]):
             ax.axis('off')
             if i >= len(idxs): continue
             label, said, sure = vocab[targets[idxs[i]]], vocab[probs[idxs[i]].argmax()], probs[idxs[i]].max()

@@ -29,9 +29,10 @@ def test_titles_tell_right_from_wrong_in_words(sixteen):
     assert 'WRONG: is cats,\nsaid dogs 90%' in titles and 'right: is dogs,\nsaid dogs 55%' in titles
     plt.close('all')
 
-def test_none_wrong_is_said(learn, monkeypatch):
+@pytest.mark.parametrize('n', [1, 2])
+def test_none_wrong_is_said(learn, monkeypatch, n):
     monkeypatch.setattr('dogscats_course.show.class_probs', lambda learn: (torch.tensor([[.9, .1]]*8 + [[.2, .8]]*8), torch.tensor([0]*8 + [1]*8)))
-    show_mistakes(learn, n=2)
+    show_mistakes(learn, n=n)
     assert 'wrong at random (0 of 16): none' in [f.get_suptitle() for f in plt.gcf().subfigs]
     plt.close('all')
 
