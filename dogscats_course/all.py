@@ -11,3 +11,4 @@ from .show import *
 from .share import *
 from .train import *
 from .vgg16 import *
+from .kaggle import *

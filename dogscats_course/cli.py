@@ -11,7 +11,7 @@ from pathlib import Path
 
 from . import __version__
 
-# %% ../nbs/20_cli.ipynb #d8f064b5
+# %% ../nbs/20_cli.ipynb #f3f18f73
 def _at_least(least):
     "An argparse type: a whole number, `least` or more"
     def number(text):
@@ -45,12 +45,21 @@ def _parser():
     train.add_argument('--limit', type=_at_least(1), metavar='N', help='at most N photos of each class, for a quick try')
     train.add_argument('--out', default='runs', metavar='FOLDER', help='where the run folder is made (runs)')
 
+    predict = command('predict', _predict, 'Say what is in photos.', 'dogscats predict runs/latest/model ~/photos --csv photos.csv')
+    predict.add_argument('model', metavar='MODEL', help='the folder of a saved classifier, such as runs/latest/model')
+    predict.add_argument('photos', nargs='+', metavar='PHOTOS', help='photos, or folders of them')
+    predict.add_argument('--csv', metavar='FILE', help='write a row a photo to FILE, instead of a table')
+
     data = command('data', None, 'Get a data set, or check the layout of a folder.', 'dogscats data check ~/photos').add_subparsers(required=True, metavar='DATA')
     for name, summary in (('drawn', 'Draw cats and dogs on this machine, with no network.'), ('sample', "Get the real photos, and show the small set's folder."),
                           ('full', 'Get the 25,000 real photos (downloaded once).')):
         command(name, _data, summary, f'dogscats data {name}', data).set_defaults(which=name)
     check = command('check', _check, 'Say what a folder holds, or what is wrong with its layout.', 'dogscats data check ~/photos', data)
     check.add_argument('path', metavar='PATH')
+
+    sort = command('sort-kaggle', _sort_kaggle, "Sort Kaggle's Dogs vs. Cats into train, valid, sample and test1.", 'dogscats data sort-kaggle dogs-vs-cats.zip data/dogscats', data)
+    sort.add_argument('zip', metavar='ZIP', help="Kaggle's zip, or the folder that it was unpacked to")
+    sort.add_argument('dest', metavar='DEST', help='the folder to make')
 
     command('doctor', _doctor, 'Say what is installed, what this machine can do, and what is missing.', 'dogscats doctor')
     return parser
@@ -81,7 +90,26 @@ def _train(args):
     _point_latest(run)
     print(f'Model, figures, predictions, and pictures of what it got wrong: {run}')
 
-# %% ../nbs/20_cli.ipynb #d50152d7
+# %% ../nbs/20_cli.ipynb #1c2ef051
+def _predict(args):
+    from contextlib import nullcontext
+    from dogscats_course.share import check_new, load_classifier, predict_files, whole_file
+    if args.csv:
+        check_new(args.csv)
+        if not Path(args.csv).absolute().parent.is_dir(): raise FileNotFoundError(f"There is no folder {Path(args.csv).absolute().parent} to write {args.csv} into.")
+    learn = load_classifier(args.model)
+    with nullcontext() if sys.stdout.isatty() else learn.no_bar(): df = predict_files(learn, args.photos)
+    bad = int((df.error != '').sum())
+    if args.csv:
+        with whole_file(args.csv) as tmp: df.to_csv(tmp, index=False)
+        print(f"{len(df)} photos: {', '.join(f'{n} {c}' for c, n in df.label.value_counts().items())}. Written to {args.csv}")
+    else:
+        percent = {c: '{:.1%}'.format for c in df.select_dtypes('number')}
+        print((df if bad else df.drop(columns='error')).fillna({'label': ''}).to_string(index=False, formatters=percent, na_rep=''))
+    if bad: print(f"dogscats: {bad} of {len(df)} could not be read.", file=sys.stderr)
+    return 2 if bad == len(df) else 0
+
+# %% ../nbs/20_cli.ipynb #80b57577
 def _show(path):
     from dogscats_course.data import check_layout
     table = check_layout(path)
@@ -94,6 +122,12 @@ def _data(args):
     print(path)
 
 def _check(args): _show(args.path)
+
+def _sort_kaggle(args):
+    from dogscats_course.kaggle import sort_kaggle
+    path = sort_kaggle(args.zip, args.dest)
+    _show(path)
+    print(path)
 
 # %% ../nbs/20_cli.ipynb #27c14f56
 def _memory():

@@ -6,8 +6,9 @@
 __all__ = ['dogscats', 'open_photo', 'Photo', 'LayoutError', 'class_folders', 'find_photos', 'check_layout', 'readable',
            'photo_dls', 'make_dls']
 
-# %% ../nbs/01_data.ipynb #74e5622d
+# %% ../nbs/01_data.ipynb #274c4eea
 import io, os, random, re
+from fnmatch import fnmatch
 from functools import partial
 from itertools import zip_longest
 from pathlib import Path
@@ -106,10 +107,18 @@ class LayoutError(ValueError):
         super().__init__(f'{problem}\n\n' + '\n'.join(f'{f:{width}}{w}'.rstrip() for f, w in rows))
         self.problem, self.path = problem, path
 
-# %% ../nbs/01_data.ipynb #7b0f96c5
+# %% ../nbs/01_data.ipynb #8a3c0107
 _aliases = dict(train='train', training='train', valid='valid', val='valid', validation='valid')
 _no_class = 'test', 'test1', 'sample'
 _archives = '.zip', '.tgz', '.tar', '.gz'
+
+def _kaggle_slip(path):
+    "What to do with Kaggle's zip or flat folder, or None"
+    names = {path.name} if path.is_file() else {f.name for d in (path, path/'train') if d.is_dir() for f in d.iterdir()}
+    if all(any(re.fullmatch(rf'{c}\.\d+\.jpg', n) for n in names) for c in ('cat', 'dog')): what = "is Kaggle's flat folder"
+    elif any(fnmatch(n, 'dogs-vs-cats*.zip') for n in names) or {'train.zip', 'test1.zip'} <= names: what = f"{'is' if path.is_file() else 'holds'} Kaggle's zip"
+    else: return
+    return f"{path} {what}. Sort it into the course's layout: dogscats data sort-kaggle {path} DEST, or sort_kaggle({str(path)!r}, dest) in Python."
 
 def _root_slip(path, dirs):
     "What is wrong with the top folder, or None"
@@ -128,17 +137,14 @@ def _root_slip(path, dirs):
 def _class_slip(path, classes):
     "What is wrong with a folder of class folders, or None"
     flat = _photos(path, recurse=False)
-    if not classes and flat:
-        if re.fullmatch(r'(cat|dog)\.\d+\.jpg', flat[0].name):
-            return f"{path} is Kaggle's flat folder: move its cat.*.jpg into {path.name}/cats and its dog.*.jpg into {path.name}/dogs."
-        return f"The photos lie in {path} itself: move them into one folder a class."
+    if not classes and flat: return f"The photos lie in {path} itself: move them into one folder a class."
     if not classes: return f"There is no photo in {path}."
     if [d.name for d in classes] == [path.name]: return f"{path} holds another {path.name}: move what is in it one folder up."
     if len(classes) == 1: return f"{path} has only one class, {classes[0].name}: it takes two to tell them apart."
     for d in classes:
         if not _photos(d): return f"The class folder {d} is empty."
 
-# %% ../nbs/01_data.ipynb #5aaad78d
+# %% ../nbs/01_data.ipynb #bfc179bf
 def class_folders(
     path, # a folder of class folders
 )->list: # their paths, sorted by name
@@ -158,6 +164,7 @@ def find_photos(
     "The photos of a data set, in a checked layout; raises `LayoutError`, or `FileNotFoundError` where there is no such folder"
     path = Path(path)
     if not path.exists(): raise FileNotFoundError(f"There is no folder {path} (the working directory is {Path.cwd()}).")
+    if slip := _kaggle_slip(path): raise LayoutError(slip, path)
     if path.is_file(): raise LayoutError(f"{path} is a file, and a folder belongs here" + (
         ": unpack it first." if path.suffix.lower() in _archives else "."), path)
     if slip := _root_slip(path, _subfolders(path)): raise LayoutError(slip, path)

@@ -5,20 +5,24 @@
 # %% auto #0
 __all__ = ['train_classifier']
 
-# %% ../nbs/07_train.ipynb #dbbc4a18
-import json, time
+# %% ../nbs/07_train.ipynb #70678313
+import base64, io, json, shlex, time
+from importlib.resources import files
 from pathlib import Path
 
+import jinja2
 import matplotlib.pyplot as plt
 import pandas as pd
 import torch
 from fastai.vision.all import Learner, no_random
+from PIL import Image
 
-from .data import dogscats, make_dls
+from .data import dogscats, make_dls, open_photo
 from .features import fast_body
 from .learner import class_probs, vgg_learner
 from .share import check_new, save_classifier, versions, whole_folder
-from .show import plot_history, score, show_mistakes
+from .show import (cam_maps, interpret, mistake_views, overlay, plot_calibration, plot_confusion, plot_history, score,
+    show_cam, show_mistakes, worst)
 
 # %% ../nbs/07_train.ipynb #4fd178d9
 def _in_words(seconds): return f'{seconds:.0f} s' if seconds < 100 else f'{seconds/60:.0f} min'
@@ -61,7 +65,7 @@ def _train(dls, epochs, fine_tune, weights):
     if fine_tune: learn.fine_tune(fine_tune)
     return learn, fine_tune
 
-# %% ../nbs/07_train.ipynb #ca4c65d4
+# %% ../nbs/07_train.ipynb #00a37134
 def _predictions(learn, root):
     "One row a validation photo: file, label, prediction, and a probability a class"
     probs, targets = class_probs(learn)
@@ -71,23 +75,66 @@ def _predictions(learn, root):
     columns = [f'{c}_probability' if c in df else c for c in vocab]  # a class may be called "file"
     return pd.concat([df, pd.DataFrame(probs.numpy(), columns=columns)], axis=1)
 
+# %% ../nbs/07_train.ipynb #8e040d15
+def _uri(data, kind): return f'data:image/{kind};base64,{base64.b64encode(data).decode()}'
+
+def _thumbnail(im):
+    "A picture, at most 224 pixels a side, that a page can hold"
+    file = io.BytesIO()
+    im.thumbnail((224, 224))
+    im.save(file, 'jpeg', quality=85)
+    return _uri(file.getvalue(), 'jpeg')
+
+def _counts(ds):
+    "Photos of each class"
+    return torch.tensor([int(ds.tls[1][i]) for i in range(len(ds))]).bincount(minlength=len(ds.vocab)).tolist()
+
+def _report(learn, root, metrics, settings, plots):
+    "`report.html`: `settings` are the arguments of the run, `plots` the PNG files to show"
+    (probs, targets), vocab = class_probs(learn), learn.dls.vocab
+    def photo(i):
+        file, label, said = learn.dls.valid_ds.items[i], vocab[targets[i]], vocab[probs[i].argmax()]
+        return dict(src=_thumbnail(open_photo(file, size=448)), file=file.relative_to(root).as_posix(), label=label, said=said,
+                    sure=f'{probs[i].max():.0%}', right=label == said)
+    idxs, wrong = worst(learn)
+    photos, maps = cam_maps(learn, [learn.dls.valid_ds.items[i] for i in idxs], probs[idxs].argmax(1).tolist())
+    most_confused = interpret(learn).most_confused()[:3]
+    template = jinja2.Environment(autoescape=True).from_string((files('dogscats_course')/'assets'/'report.html').read_text(encoding='utf-8'))
+    return template.render(
+        metrics=metrics, classes=list(vocab), date=time.strftime('%Y-%m-%d'), headline=f"{metrics['accuracy']:.1%}",
+        interval=[f'{metrics[k]:.1%}' for k in ('accuracy_low', 'accuracy_high')],
+        counts=list(zip(vocab, *map(_counts, (learn.dls.train_ds, learn.dls.valid_ds)))),
+        settings={'photos': root, 'network': learn.recipe['arch'], 'its body': f"{learn.recipe['weights'] or 'no'} weights",
+                  'head': f"{metrics['epochs']} epochs, on features computed once", 'whole network': f"{metrics['fine_tune']} epochs" if metrics['fine_tune'] else 'not trained',
+                  'photo size': f"{settings['size']} pixels a side", 'time': _in_words(metrics['seconds'])},
+        plots={f.stem: _uri(f.read_bytes(), 'png') for f in plots}, mixed_up='; '.join(f'{a} for {b} {n}×' for a, b, n in most_confused) or 'none.',
+        views=[(title, [photo(i) for i in view]) for title, view in mistake_views(learn).items()],
+        cams=[dict(photo(i), cam=_thumbnail(Image.fromarray(overlay(p, m)))) for i, p, m in zip(idxs, photos, maps)],
+        cam_words='The mistakes that cost most, worst first.' if wrong else 'No validation photo is wrong: these are the least sure.',
+        command=[f"dogscats train {shlex.quote(str(settings['data']))}",
+                 *(f"--{k.replace('_', '-')} {shlex.quote(str(v))}" for k, v in settings.items() if k != 'data' and v is not None)])
+
+# %% ../nbs/07_train.ipynb #abdf91b1
+_pictures = dict(history=plot_history, confusion=plot_confusion, calibration=plot_calibration, mistakes=show_mistakes, cam=show_cam)
+
 def _save_picture(show, learn, file):
     "What `show(learn)` draws, as a file"
     show(learn)
-    plt.savefig(file, dpi=100)
+    plt.savefig(file, dpi=100, bbox_inches='tight')
     plt.close()  # before a notebook shows it
+    return file
 
-def _write_run(learn, out, root, metrics):
-    "The run folder: `model/`, figures, history and predictions, and their pictures"
+def _write_run(learn, out, root, metrics, settings):
+    "The run folder: `model/`, figures, history and predictions, their pictures, and the report"
     with whole_folder(out) as tmp:
         save_classifier(learn, tmp/'model', seed=metrics['seed'], scores={k: metrics[k] for k in ('accuracy', 'accuracy_low', 'accuracy_high', 'log_loss', 'n_valid')})
         (tmp/'metrics.json').write_text(json.dumps(metrics, indent=2) + '\n')
         learn.history.to_csv(tmp/'history.csv', index=False)
         _predictions(learn, root).to_csv(tmp/'predictions.csv', index=False)
-        _save_picture(plot_history, learn, tmp/'history.png')
-        _save_picture(show_mistakes, learn, tmp/'mistakes.png')
+        plots = [_save_picture(show, learn, tmp/f'{name}.png') for name, show in _pictures.items()]
+        (tmp/'report.html').write_text(_report(learn, root, metrics, settings, [f for f in plots if f.stem in ('history', 'confusion', 'calibration')]), encoding='utf-8')
 
-# %% ../nbs/07_train.ipynb #c14376c6
+# %% ../nbs/07_train.ipynb #8a5be7b1
 def train_classifier(
     path='drawn', # 'drawn', 'sample', 'full', or a folder of photos in the course's layout
     epochs:int=5, # epochs of the head, on features computed once
@@ -97,7 +144,7 @@ def train_classifier(
     bs:int=64, # photos a batch
     seed:int=42, # decides the split, the order and the head's start
     limit:int=None, # at most so many photos of each class and split
-    out=None, # a run folder to write: `model/`, metrics.json, history and predictions, pictures of the mistakes; None writes nothing
+    out=None, # a run folder to write: `model/`, report.html, pictures, metrics.json, history and predictions; None writes nothing
 )->Learner: # trained
     """Train a classifier on folders of photos, and say how good it is
 
@@ -115,5 +162,7 @@ def train_classifier(
                    seconds=round(time.time() - start, 1), device=_device(learn), weights=learn.recipe['weights'], seed=seed, versions=versions())
     print(f"Accuracy {scores['accuracy']:.1%} (95 % interval {scores['accuracy_low']:.1%} to {scores['accuracy_high']:.1%}) "
           f"on {n_valid} photos, log-loss {scores['log_loss']:.3f}, in {_in_words(metrics['seconds'])}.")
-    if out is not None: _write_run(learn, out, root, metrics)
+    settings = dict(data=path, epochs=epochs, fine_tune=fine_tune, weights=weights if Path(str(weights)).is_file() else learn.recipe['weights'] or 'none',
+                    size=size, bs=bs, seed=seed, limit=limit)
+    if out is not None: _write_run(learn, out, root, metrics, settings)
     return learn

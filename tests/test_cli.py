@@ -1,6 +1,7 @@
 "The command `dogscats`, run as a user runs it."
 import os, signal, subprocess, sys
 
+import pandas as pd
 import pytest
 
 from dogscats_course import __version__
@@ -9,7 +10,7 @@ def dogscats(*args, cwd=None, **env):
     return subprocess.run([sys.executable, '-c', 'import sys; from dogscats_course.cli import main; sys.exit(main())', *map(str, args)],
                           cwd=cwd, env={**os.environ, **env}, text=True, encoding='utf-8', errors='replace', capture_output=True)
 
-@pytest.mark.parametrize('command', [[], ['train'], ['data'], ['data', 'drawn'], ['data', 'check'], ['doctor']])
+@pytest.mark.parametrize('command', [[], ['train'], ['data'], ['data', 'drawn'], ['data', 'check'], ['data', 'sort-kaggle'], ['predict'], ['doctor']])
 def test_help(command):
     r = dogscats(*command, '--help')
     assert r.returncode == 0 and 'example: dogscats' in r.stdout
@@ -33,6 +34,32 @@ def test_bad_options(drawn, tmp_path, args):
     r = dogscats('train', *([] if args == ['nowhere'] else [drawn]), *args, cwd=tmp_path)
     assert r.returncode == 2 and 'Traceback' not in r.stderr and len(r.stderr.strip().splitlines()[-1]) < 300
     assert not list(tmp_path.rglob('metrics.json'))
+
+@pytest.fixture(scope='module')
+def model(drawn, tmp_path_factory):
+    from dogscats_course.data import make_dls
+    from dogscats_course.learner import vgg_learner
+    from dogscats_course.share import save_classifier
+    return save_classifier(vgg_learner(make_dls(drawn, size=64, bs=8), weights='bundled'), tmp_path_factory.mktemp('cli')/'model')
+
+def test_predict(model, drawn, tmp_path):
+    (tmp_path/'bad.jpg').write_text('no photo')
+    r = dogscats('predict', model, drawn/'valid', tmp_path/'bad.jpg')
+    head, *rows = r.stdout.splitlines()
+    assert r.returncode == 0 and head.split() == ['file', 'label', 'cats', 'dogs', 'error'] and len(rows) == 17 and '%' in rows[0]
+    assert 'not a photo' in rows[-1] and '1 of 17 could not be read' in r.stderr
+    r = dogscats('predict', model, drawn/'valid', '--csv', tmp_path/'p.csv')
+    df = pd.read_csv(tmp_path/'p.csv')
+    assert r.returncode == 0 and len(df) == 16 and (df.label == df[['cats', 'dogs']].idxmax(axis=1)).all() and df.error.isna().all()
+
+def test_predict_with_bad_input(model, drawn, tmp_path):
+    (tmp_path/'mine.csv').write_text('mine')
+    (tmp_path/'empty').mkdir()
+    for args, words in (((tmp_path, drawn), 'config.json'), ((model, tmp_path/'nowhere.jpg'), '1 of 1 could not be read'), ((model, tmp_path/'empty'), 'no photo'),
+                        ((model, drawn, '--csv', tmp_path/'mine.csv'), 'exists already'), ((model, drawn, '--csv', tmp_path/'no/p.csv'), 'no folder')):
+        r = dogscats('predict', *args)
+        assert r.returncode == 2 and words in r.stderr and 'Traceback' not in r.stderr
+    assert (tmp_path/'mine.csv').read_text() == 'mine' and sorted(p.name for p in tmp_path.iterdir()) == ['empty', 'mine.csv']
 
 def test_no_command(): assert dogscats().returncode == 2
 

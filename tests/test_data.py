@@ -53,7 +53,9 @@ def emptied(path):
     for f in (path/'valid/dogs').iterdir(): f.unlink()
 
 @pytest.mark.parametrize('slip, words', [
-    (flat, "Kaggle's flat folder"),
+    (flat, "Kaggle's flat folder.*dogscats data sort-kaggle"),
+    (lambda p: [flat(p), *map(shutil.rmtree, (p/'valid', p/'test1'))], "Kaggle's flat folder.*dogscats data sort-kaggle"),
+    (lambda p: [shutil.rmtree(p/'train'), (p/'dogs-vs-cats.zip').touch()], "holds Kaggle's zip.*dogscats data sort-kaggle"),
     (flat_other_names, 'one folder a class'),
     (move(('train', 'pets/train'), ('valid', 'pets/valid')), 'one folder too deep'),
     (move(('train', 'x'), ('x', 'train/train')), 'holds another train'),

@@ -1,13 +1,15 @@
 "Saved and loaded, the predictions are the same; a damaged folder is told from a good one; nothing of a user's is lost."
-import json, shutil
+import io, json, os, pickle, shutil, struct, subprocess, sys, zlib
+from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from dogscats_course.data import make_dls
 from dogscats_course.learner import class_probs, vgg_learner
-from dogscats_course.share import load_classifier, save_classifier
+from dogscats_course.share import load_classifier, predict_files, save_classifier
 
 @pytest.fixture(scope='module')
 def saved(drawn, tmp_path_factory):
@@ -27,6 +29,7 @@ def test_loaded_predicts_the_same(saved):
     learn, folder = saved
     loaded, files = load_classifier(folder), list(learn.dls.valid_ds.items)
     assert torch.equal(class_probs(loaded, loaded.dls.test_dl(files))[0], class_probs(learn, learn.dls.test_dl(files))[0])
+    assert predict_files(loaded, files).equals(predict_files(learn, files))
     for a, b in zip(loaded.predict(files[0]), learn.predict(files[0])): assert a == b if isinstance(a, str) else torch.equal(a, b)
     assert loaded.recipe == learn.recipe
 
@@ -60,6 +63,15 @@ def config(**change):
 
 def cut(folder): (folder/'model.safetensors').write_bytes((folder/'model.safetensors').read_bytes()[:5000])
 def pickled(folder): torch.save({}, folder/'model.safetensors')
+def header(**tensors):
+    "A safetensors file whose header says this, and that has 8 bytes of tensors"
+    def damage(folder):
+        h = json.dumps(tensors).encode()
+        (folder/'model.safetensors').write_bytes(struct.pack('<Q', len(h)) + h + bytes(8))
+    return damage
+def other_numbers(folder):
+    t = load_file(folder/'model.safetensors')
+    save_file({**t, '1.8.weight': t['1.8.weight'].to(torch.complex64)}, folder/'model.safetensors')
 def fewer_outputs(folder):
     t = load_file(folder/'model.safetensors')
     t['1.8.weight'] = torch.zeros(1, 512)
@@ -72,9 +84,98 @@ def fewer_outputs(folder):
     (lambda d: (d/'config.json').write_text('[]'), 'no format number'),
     (config(format=2), 'newer'), (config(arch='vgg99'), 'vgg99'), (config(arch=3), "'arch'"), (config(classes=['a']), "'classes'"),
     (config(classes=['..', 'b']), "'classes'"), (config(classes=['a', 'b', 'c']), 'tensor'), (config(size=10**9), "'size'"),
-    (config(normalisation={}), "'normalisation'"), (cut, 'whole safetensors'), (pickled, 'whole safetensors'), (fewer_outputs, '1.8.weight'),
+    (config(normalisation={}), "'normalisation'"), (config(normalisation=dict(mean=[0, 0, 0], std=[1, 1, 0])), "'normalisation'"),
+    (config(normalisation=dict(mean=[0, 0, float('nan')], std=[1, 1, 1])), "'normalisation'"), (config(classes=['a', '\x1b[2Jb']), "'classes'"),
+    (lambda d: (d/'config.json').write_text('['*10**5), 'not JSON'), (lambda d: (d/'config.json').write_bytes(b'\xff\x00'*9), 'not JSON'),
+    (lambda d: (d/'config.json').write_text(''), 'not JSON'), (lambda d: (d/'model.safetensors').write_bytes(b''), 'whole safetensors'),
+    (lambda d: (d/'model.safetensors').write_bytes(b'\xff'*4096), 'whole safetensors'), (other_numbers, 'C64'),
+    (header(**{'1.8.weight': dict(dtype='F32', shape=[2**40, 2**20], data_offsets=[0, 2**62])}), 'whole safetensors'),
+    (header(**{'1.8.weight': dict(dtype='F32', shape=[2], data_offsets=[0, 8])}), 'does not fit'),
+    (config(arch='timm/hf-hub:somebody/something'), 'timm'), (config(arch='os.system'), 'no architecture'), (config(arch='vgg11_bn'), 'does not fit'), (cut, 'whole safetensors'), (pickled, 'whole safetensors'), (fewer_outputs, '1.8.weight'),
 ])
 def test_damage(saved, tmp_path, damage, words):
     folder = shutil.copytree(saved[1], tmp_path/'model')
     damage(folder)
     with pytest.raises((ValueError, FileNotFoundError), match=words): load_classifier(folder)
+
+class Mark:
+    "Unpickled, it runs code that leaves a mark"
+    def __init__(self, path): self.path = str(path)
+    def __reduce__(self): return os.mkdir, (self.path,)
+
+def test_no_code_of_a_hostile_folder_runs(saved, drawn, tmp_path):
+    mark = tmp_path/'mark'
+    pickle.loads(pickle.dumps(Mark(mark)))
+    assert mark.is_dir(), 'the code would leave a mark'
+    mark.rmdir()
+    torch_file = io.BytesIO()
+    torch.save(Mark(mark), torch_file)
+    python = f"import os; os.mkdir({str(mark)!r})"
+    hostile = dict(
+        pickled=dict(model=pickle.dumps(Mark(mark))), torch_saved=dict(model=torch_file.getvalue()), pickled_config=dict(config=pickle.dumps(Mark(mark))),
+        python=dict(config=python.encode()), arch=dict(change=dict(arch='timm/local-dir:.')), called=dict(change=dict(arch=f'__import__("os").mkdir({str(mark)!r})')),
+        weights=dict(change=dict(weights=str(tmp_path/'pickled/model.safetensors'))), extra={})
+    for name, parts in hostile.items():
+        folder = shutil.copytree(saved[1], tmp_path/name)
+        if 'model' in parts: (folder/'model.safetensors').write_bytes(parts['model'])
+        if 'config' in parts: (folder/'config.json').write_bytes(parts['config'])
+        if 'change' in parts: config(**parts['change'])(folder)
+        for extra in ('torch.py', 'model.py', 'sitecustomize.py', '__init__.py', 'conftest.py'): (folder/extra).write_text(python)
+        for extra in ('model.pkl', 'pytorch_model.bin', 'config.pkl'): (folder/extra).write_bytes(pickle.dumps(Mark(mark)))
+    code = f"""
+from pathlib import Path
+from dogscats_course.share import load_classifier, predict_files
+for folder in {list(map(str, (tmp_path/n for n in hostile)))!r}:
+    try: print(Path(folder).name, predict_files(load_classifier(folder), {str(drawn/'valid/cats')!r}).error.eq('').all())
+    except ValueError as e: print(Path(folder).name, 'refused:', e)
+"""
+    r = subprocess.run([sys.executable, '-c', code], text=True, capture_output=True, cwd=tmp_path)
+    assert r.returncode == 0, r.stderr
+    said = dict(line.split(' ', 1) for line in r.stdout.splitlines() if line.split(' ', 1)[0] in hostile)
+    assert not mark.exists(), 'code ran'
+    assert {k for k, v in said.items() if v.startswith('refused:')} == set(hostile) - {'weights', 'extra'}
+    assert said['weights'] == said['extra'] == 'True', 'what is not read does no harm'
+
+def bomb():
+    "A PNG of a few bytes that would take 10 GB"
+    def chunk(kind, data): return struct.pack('>I', len(data)) + kind + data + struct.pack('>I', zlib.crc32(kind + data))
+    return b'\x89PNG\r\n\x1a\n' + chunk(b'IHDR', struct.pack('>IIBBBBB', 60000, 60000, 8, 2, 0, 0, 0)) + chunk(b'IDAT', zlib.compress(bytes(1000))) + chunk(b'IEND', b'')
+
+def test_two_thousand_files_of_which_fifty_are_bad(saved, drawn, tmp_path):
+    learn, _ = saved
+    good = sorted((drawn/'valid').rglob('*.jpg'))
+    whole = good[0].read_bytes()
+    bad = [(b'', 'empty'), (b'Dear Sir or Madam', 'not a photo'), (whole[:len(whole)//2], 'damaged'), (b'<html>', 'not a photo'), (bomb(), 'memory')]
+    words = {}
+    for i in range(2000):
+        data, words[i] = bad[i//40 % 5] if i % 40 == 39 else (good[i % 16].read_bytes(), '')
+        (tmp_path/f'{i:04}.jpg').write_bytes(data)
+    df = predict_files(learn, tmp_path)
+    assert [Path(f).name for f in df.file] == [f'{i:04}.jpg' for i in range(2000)] and df.columns.tolist() == ['file', 'label', 'cats', 'dogs', 'error']
+    assert (df.error != '').sum() == 50 and all(w in e and bool(w) == bool(e) for e, w in zip(df.error, words.values()))
+    assert df[df.error != ''][['label', 'cats', 'dogs']].isna().all(axis=None)
+    fine = df[df.error == '']
+    assert (fine.label == fine[['cats', 'dogs']].idxmax(axis=1)).all() and fine[['cats', 'dogs']].sum(axis=1).to_numpy() == pytest.approx(1, abs=1e-5)
+    wanted = class_probs(learn, learn.dls.test_dl(good))[0].numpy()
+    assert abs(fine[['cats', 'dogs']].to_numpy() - wanted[[int(Path(f).stem) % 16 for f in fine.file]]).max() < 0.15, 'each row is its own photo (int8 on small pictures is some points off)'
+
+def test_what_is_no_photo(saved, tmp_path):
+    learn, _ = saved
+    (tmp_path/'empty').mkdir()
+    photo = learn.dls.valid_ds.items[0]
+    df = predict_files(learn, [tmp_path/'nowhere.jpg', photo])
+    assert 'no such file' in df.error[0] and df.error[1] == ''
+    assert predict_files(learn, photo).equals(df.iloc[1:].reset_index(drop=True)), 'a path of its own will do'
+    if hasattr(os, 'mkfifo'):
+        os.mkfifo(tmp_path/'pipe.jpg')
+        assert predict_files(learn, [tmp_path/'pipe.jpg']).error[0] == 'not a file'
+        (tmp_path/'pipe.jpg').unlink()
+    for nothing in ([], tmp_path/'empty', [tmp_path/'empty']):
+        with pytest.raises(FileNotFoundError, match='no photo'): predict_files(learn, nothing)
+
+@pytest.mark.parametrize('size', [64, 75])
+def test_any_kind_of_photo(saved, tmp_path, size):
+    learn, _ = saved
+    for mode, ext in (('RGBA', 'png'), ('P', 'gif'), ('L', 'jpg'), ('CMYK', 'jpg'), ('1', 'png'), ('I;16', 'png')):
+        Image.new(mode, (size, size + 9)).save(tmp_path/f"{mode.replace(';', '')}.{ext}")
+    assert (predict_files(learn, tmp_path).error == '').all()

@@ -19,13 +19,14 @@ def test_run_folder(drawn, tmp_path, capsys):
     assert [p.name for p in tmp_path.iterdir()] == ['run']
     run = tmp_path/'run'
     assert sorted(p.relative_to(run).as_posix() for p in run.rglob('*') if p.is_file()) == [
-        'history.csv', 'history.png', 'metrics.json', 'mistakes.png', 'model/config.json', 'model/model.safetensors', 'predictions.csv']
+        'calibration.png', 'cam.png', 'confusion.png', 'history.csv', 'history.png', 'metrics.json', 'mistakes.png', 'model/config.json',
+        'model/model.safetensors', 'predictions.csv', 'report.html']
     m = json.loads((run/'metrics.json').read_text())
     assert {'accuracy', 'accuracy_low', 'accuracy_high', 'log_loss', 'n_train', 'n_valid', 'epochs', 'fine_tune', 'seconds', 'device', 'weights', 'seed', 'versions'} == set(m)
     assert m['accuracy_low'] <= m['accuracy'] <= m['accuracy_high'] and (m['n_train'], m['n_valid'], m['fine_tune'], m['seed']) == (24, 16, 0, 42)
     assert len(pd.read_csv(run/'history.csv')) == 2
-    for picture in ('history.png', 'mistakes.png'):
-        with Image.open(run/picture) as im: assert im.width > 400 and len(im.convert('RGB').getcolors(im.width*im.height)) > 50, 'something is drawn'
+    for picture in run.glob('*.png'):
+        with Image.open(picture) as im: assert im.width > 300 and len(im.convert('RGB').getcolors(im.width*im.height)) > 50, 'something is drawn'
     assert not plt.get_fignums(), 'no figure is left open'
     p = pd.read_csv(run/'predictions.csv')
     assert len(p) == 16 and (p.label == p.prediction).mean() == pytest.approx(m['accuracy'])

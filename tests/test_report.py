@@ -1,0 +1,57 @@
+"The report, opened in a browser: whole, on its own, and fit for a phone."
+import json, shlex, shutil, sys
+
+import pytest
+from playwright.sync_api import sync_playwright
+
+from dogscats_course.cli import _parser
+from dogscats_course.train import train_classifier
+
+browser_file = next(filter(None, map(shutil.which, ('chromium', 'chromium-browser', 'google-chrome'))), None)
+
+@pytest.fixture(scope='module')
+def browser():
+    if not browser_file: pytest.skip('no Chromium on this machine (Debian: apt-get install chromium)')
+    with sync_playwright() as p:
+        browser = p.chromium.launch(executable_path=browser_file, args=['--no-sandbox'])
+        yield browser
+        browser.close()
+
+@pytest.fixture(scope='module')
+def run(drawn, tmp_path_factory):
+    "A run on classes and photos whose names a page must not take for tags"
+    path = tmp_path_factory.mktemp('report')
+    data = shutil.copytree(drawn, path/'my photos')
+    if sys.platform != 'win32':
+        for split in ('train', 'valid'): (data/split/'dogs').rename(data/split/'<img src=x onerror=document.title=1>')
+    train_classifier(data, epochs=2, size=64, bs=8, fine_tune=0, limit=10, out=path/'run')
+    return path/'run'
+
+@pytest.mark.parametrize('width, scheme', [(1300, 'light'), (390, 'light'), (1300, 'dark'), (390, 'dark')])
+def test_in_a_browser(browser, run, width, scheme):
+    page, requests, errors = browser.new_page(viewport=dict(width=width, height=900), color_scheme=scheme), [], []
+    page.on('request', lambda r: requests.append(r.url))
+    page.on('console', lambda m: errors.append(m.text))
+    page.goto((run/'report.html').as_uri())
+    assert [u for u in requests if not u.startswith('data:')] == [(run/'report.html').as_uri()] and not errors, 'it needs nothing but itself'
+    m = json.loads((run/'metrics.json').read_text())
+    text = page.inner_text('body')
+    assert all(w in text for w in (f"{m['accuracy']:.1%} right", f"{m['accuracy_low']:.1%} and {m['accuracy_high']:.1%}", f"{m['log_loss']:.3f}", 'surest and wrong', 'least sure', m['versions']['torch']))
+    if sys.platform != 'win32': assert '<img src=x onerror' in text and page.title() != '1', 'a name is text'
+    width_used, images = page.evaluate('[document.documentElement.scrollWidth, [...document.images].map(i => [i.naturalWidth, i.alt, i.clientWidth])]')
+    assert width_used <= width and len(images) > 20
+    assert all(natural > 50 and len(alt) > 20 and shown > 100 for natural, alt, shown in images), 'every picture is there, can be seen, and has words'
+    light = sum(map(int, page.evaluate("getComputedStyle(document.body).backgroundColor").strip('rgb()').split(',')[:3]))
+    assert (light < 200) == (scheme == 'dark')
+    page.emulate_media(media='print')
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == 'rgb(255, 255, 255)', 'no dark paper'
+    page.close()
+
+def test_the_command_in_it_gives_the_same_result(browser, run, tmp_path):
+    page = browser.new_page()
+    page.goto((run/'report.html').as_uri())
+    args = vars(_parser().parse_args(shlex.split(page.inner_text('pre'))[1:]))
+    assert args.pop('run').__name__ == '_train'
+    learn = train_classifier(args.pop('data'), **{**args, 'out': tmp_path/'again'})
+    a, b = (json.loads((r/'metrics.json').read_text()) for r in (run, tmp_path/'again'))
+    assert a['log_loss'] == b['log_loss'] and len(learn.history) == 2
