@@ -11,7 +11,7 @@ from pathlib import Path
 
 from . import __version__
 
-# %% ../nbs/20_cli.ipynb #f3f18f73
+# %% ../nbs/20_cli.ipynb #40c99f6a
 def _at_least(least):
     "An argparse type: a whole number, `least` or more"
     def number(text):
@@ -61,6 +61,9 @@ def _parser():
     sort.add_argument('zip', metavar='ZIP', help="Kaggle's zip, or the folder that it was unpacked to")
     sort.add_argument('dest', metavar='DEST', help='the folder to make')
 
+    kept = command('cache', _cache, 'Show the features that are kept of photos, or clear them.', 'dogscats data cache --clear', data)
+    kept.add_argument('--clear', action='store_true', help='remove them all')
+
     command('doctor', _doctor, 'Say what is installed, what this machine can do, and what is missing.', 'dogscats doctor')
     return parser
 
@@ -109,7 +112,7 @@ def _predict(args):
     if bad: print(f"dogscats: {bad} of {len(df)} could not be read.", file=sys.stderr)
     return 2 if bad == len(df) else 0
 
-# %% ../nbs/20_cli.ipynb #80b57577
+# %% ../nbs/20_cli.ipynb #d4afb992
 def _show(path):
     from dogscats_course.data import check_layout
     table = check_layout(path)
@@ -122,6 +125,13 @@ def _data(args):
     print(path)
 
 def _check(args): _show(args.path)
+
+def _cache(args):
+    from dogscats_course.features import cache_folder, clear_features, kept_table
+    if args.clear: clear_features()
+    table = kept_table()
+    print(table.to_string(index=False, formatters=dict(megabytes='{:.1f}'.format, used='{:%Y-%m-%d %H:%M}'.format)) if len(table) else 'No features are kept.')
+    print(cache_folder())
 
 def _sort_kaggle(args):
     from dogscats_course.kaggle import sort_kaggle

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['sort_kaggle', 'tta', 'ensemble', 'clip_losses', 'submission']
 
-# %% ../nbs/09_kaggle.ipynb #e5e44978
+# %% ../nbs/09_kaggle.ipynb #8a00766b
 import os, random, re, shutil, zipfile, zlib
 from contextlib import ExitStack
 from copy import deepcopy
@@ -22,7 +22,7 @@ from torch import nn
 
 from .features import pooled_features
 from .learner import class_probs, head_probs, split_features
-from .share import check_new, whole_file
+from .share import whole_file
 
 # %% ../nbs/09_kaggle.ipynb #be6e6571
 def _in_zip(file, stack, nested=True):

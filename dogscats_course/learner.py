@@ -6,7 +6,7 @@
 __all__ = ['FitHistory', 'vgg_splitter', 'normalize_dls', 'vgg_learner', 'trainable', 'split_features', 'head_probs',
            'class_probs']
 
-# %% ../nbs/04_learner.ipynb #40e9f27c
+# %% ../nbs/04_learner.ipynb #61df7be6
 import time
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -15,11 +15,11 @@ from weakref import WeakKeyDictionary
 import pandas as pd
 import torch
 from fastai.vision.all import (BnFreeze, Callback, DataLoader, DataLoaders, L, Learner, Normalize, Recorder, accuracy, imagenet_stats,
-    model_meta, params, risinstance, trainable_params, vision_learner)
+    model_meta, no_random, params, risinstance, trainable_params, vision_learner)
 from fastcore.all import delegates, getcallable, patch
 from torchvision.models import vgg16_bn
 
-from .features import fast_form, pooled_features, split_head
+from .features import fast_form, kept_features, pooled_features, split_head
 from .weights import vgg_weights
 
 # %% ../nbs/04_learner.ipynb #bfd4d607
@@ -108,7 +108,7 @@ def trainable(
     df = pd.DataFrame(rows, columns=['group', 'layers', 'trained_layers', 'parameters', 'trained_parameters'])
     return df if len(df) == 1 else pd.concat([df, pd.DataFrame([('all', *df.iloc[:, 1:].sum())], columns=df.columns)], ignore_index=True)
 
-# %% ../nbs/04_learner.ipynb #1fcb0f09
+# %% ../nbs/04_learner.ipynb #8e0f2ef9
 _kept = WeakKeyDictionary() # learner -> {ds_idx: (key, features, targets)}; not an attribute, which `export` would pickle
 
 def _body_key(learn):
@@ -118,11 +118,13 @@ def _body_key(learn):
 def split_features(
     learn:Learner, # a Learner whose head has a `Flatten`
     ds_idx:int=1, # 0: training photos, 1: validation photos
-)->tuple: # (features, targets), as `pooled_features` gives them
-    "The features of a Learner's own photos, computed once for as long as its body and its data stay the same"
+)->tuple: # (N×1,024 features, which an index or a slice gives as a float32 tensor; N targets)
+    "The features of a Learner's own photos, computed once for as long as its body and its photos stay the same"
     kept, key = _kept.setdefault(learn, {}), (id(learn.dls), _body_key(learn))
     if ds_idx not in kept or kept[ds_idx][0] != key:
-        kept[ds_idx] = key, *pooled_features(learn, learn.dls.test_dl(learn.dls[ds_idx].items, with_labels=True))
+        ds, device = learn.dls[ds_idx].dataset, learn.dls.device
+        with no_random(reproducible=False): x = kept_features(learn, ds.items)  # what comes after is the same, whether they are kept or computed
+        kept[ds_idx] = key, x, torch.tensor([int(ds.tls[1][i]) for i in range(len(ds))], device=device)
     return kept[ds_idx][1:]
 
 def _tensor_dl(x, y, bs, **kwargs): return DataLoader(list(range(len(x))), bs=bs, create_batch=lambda idxs: (x[idxs], y[idxs]), **kwargs)
@@ -161,14 +163,15 @@ def fit_head(self:Learner,
     finally:
         for k, v in whole.items(): setattr(self, k, v)
 
-# %% ../nbs/04_learner.ipynb #903a70b4
+# %% ../nbs/04_learner.ipynb #1e9370fb
 def head_probs(
     learn:Learner, # a Learner whose head has a `Flatten`
-    x, # N×1,024 features, as `iter_features` gives them
+    x, # N×1,024 features, of `kept_features` or `pooled_features`
 )->torch.Tensor: # N×K probabilities, columns in the order of `learn.dls.vocab`
     "What the trained head makes of features"
     _, tail = split_head(learn.model[1])
-    with torch.no_grad(): return getcallable(learn.loss_func, 'activation')(tail.eval()(x)).cpu()
+    device, activation = next(tail.parameters()).device, getcallable(learn.loss_func, 'activation')
+    with torch.no_grad(): return torch.cat([activation(tail.eval()(x[i:i+4096].to(device))).cpu() for i in range(0, len(x), 4096)])
 
 def class_probs(
     learn:Learner, # a Learner whose head has a `Flatten`

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['train_classifier']
 
-# %% ../nbs/07_train.ipynb #70678313
+# %% ../nbs/07_train.ipynb #78f5f3cc
 import base64, io, json, shlex, time
 from importlib.resources import files
 from pathlib import Path
@@ -18,7 +18,7 @@ from fastai.vision.all import Learner, no_random
 from PIL import Image
 
 from .data import dogscats, make_dls, open_photo
-from .features import fast_body
+from .features import fast_body, new_photos
 from .learner import class_probs, vgg_learner
 from .share import check_new, save_classifier, versions, whole_folder
 from .show import (cam_maps, interpret, mistake_views, overlay, plot_calibration, plot_confusion, plot_history, score,
@@ -47,14 +47,16 @@ def _fine_tune_seconds(learn, epochs):
     n, n_valid = len(learn.dls.train_ds), len(learn.dls.valid_ds)
     return forward*(3*epochs*n + n + (epochs + 1)*n_valid)  # and backward to the weights once more
 
-# %% ../nbs/07_train.ipynb #748ffc5d
+# %% ../nbs/07_train.ipynb #e1ee13ea
 def _device(learn): return torch.cuda.get_device_name() if learn.dls.device.type == 'cuda' else str(learn.dls.device.type)
 
 def _train(dls, epochs, fine_tune, weights):
     "The trained Learner, and how many epochs it was fine-tuned"
     learn = vgg_learner(dls, weights=weights)
     n = len(dls.train_ds) + len(dls.valid_ds)
-    print(f"Features of {n} photos: about {_in_words(n*_forward_seconds(learn))} on this machine ({_device(learn)}). Then the head trains in seconds.")
+    new = sum(len(new_photos(learn, ds.items)) for ds in (dls.train_ds, dls.valid_ds))
+    if new: print(f"Features of {new} photos: about {_in_words(new*_forward_seconds(learn))} on this machine ({_device(learn)}). Then the head trains in seconds.")
+    if new < n: print(f"Features of {n - new} photos are kept from before.")
     on_cpu = dls.device.type == 'cpu'
     if fine_tune is None:
         fine_tune = 0 if on_cpu else 1

@@ -1,8 +1,12 @@
 "Small drawn data sets for every test, and the real photos for those that want them."
-import os
+import os, tempfile
 from pathlib import Path
 
 import pytest
+
+# what a user's earlier runs left in the caches must not decide a test
+_cache = tempfile.TemporaryDirectory(prefix='dogscats_tests_')
+os.environ['XDG_CACHE_HOME'] = _cache.name
 
 from dogscats_course.draw import draw_dogscats
 

@@ -10,7 +10,7 @@ def dogscats(*args, cwd=None, **env):
     return subprocess.run([sys.executable, '-c', 'import sys; from dogscats_course.cli import main; sys.exit(main())', *map(str, args)],
                           cwd=cwd, env={**os.environ, **env}, text=True, encoding='utf-8', errors='replace', capture_output=True)
 
-@pytest.mark.parametrize('command', [[], ['train'], ['data'], ['data', 'drawn'], ['data', 'check'], ['data', 'sort-kaggle'], ['predict'], ['doctor']])
+@pytest.mark.parametrize('command', [[], ['train'], ['data'], ['data', 'drawn'], ['data', 'check'], ['data', 'sort-kaggle'], ['data', 'cache'], ['predict'], ['doctor']])
 def test_help(command):
     r = dogscats(*command, '--help')
     assert r.returncode == 0 and 'example: dogscats' in r.stdout
@@ -72,6 +72,17 @@ def test_check(drawn, tmp_path):
 def test_data_on_this_machine(drawn):
     r = dogscats('data', 'full', DOGSCATS_DATA=str(drawn))
     assert r.returncode == 0 and r.stdout.strip().endswith(str(drawn))
+
+def test_features_are_kept_shown_and_cleared(drawn, tmp_path):
+    cache = dict(XDG_CACHE_HOME=str(tmp_path/'cache'), LOCALAPPDATA=str(tmp_path/'cache'), HOME=str(tmp_path))
+    train = 'train', drawn, '--size', 64, '--epochs', 1, '--fine-tune', 0, '--weights', 'bundled'
+    assert 'No features' in dogscats('data', 'cache', **cache).stdout
+    assert 'Features of 40 photos: about' in dogscats(*train, cwd=tmp_path, **cache).stdout
+    assert 'Features of 40 photos are kept from before' in dogscats(*train, cwd=tmp_path, **cache).stdout
+    shown = dogscats('data', 'cache', **cache).stdout
+    assert ' 24 ' in shown and ' 16 ' in shown and 'dogscats_course' in shown
+    r = dogscats('data', 'cache', '--clear', **cache)
+    assert r.returncode == 0 and 'No features' in r.stdout and not list((tmp_path/'cache').rglob('*.rows'))
 
 def test_doctor():
     r = dogscats('doctor')

@@ -45,3 +45,18 @@ def test_form_is_one_that_there_is(): assert fast_form(torch.device('cpu')) in (
 
 def test_a_head_without_flatten():
     with pytest.raises(ValueError, match='fine_tune instead'): split_head(nn.Sequential(nn.Linear(2, 2)))
+
+def test_out_of_memory_halves_the_batch(drawn, monkeypatch, capsys):
+    learn = vgg_learner(make_dls(drawn, size=64, bs=8), weights='bundled')
+    wanted = pooled_features(learn, learn.dls.valid)[0]
+    class Small(nn.Module):
+        "A body on a GPU that has room for five photos"
+        def __init__(self, body):
+            super().__init__()
+            self.body = body
+        def forward(self, x):
+            if len(x) > 5: raise torch.OutOfMemoryError
+            return self.body(x)
+    monkeypatch.setattr('dogscats_course.features.fast_body', lambda body, *args: Small(fast_body(body, *args)))
+    assert torch.allclose(pooled_features(learn, learn.dls.valid)[0], wanted, atol=1e-4)
+    assert 'too small for 16 photos at once: going on with 8' in capsys.readouterr().out

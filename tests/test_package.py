@@ -49,7 +49,7 @@ def test_wheel_holds_weights_and_licences(dist):
     assert {'LICENSE', 'NOTICE'} == {Path(o).name for o in names if '.dist-info/licenses/' in o}
     modules = {o.relative_to(root).as_posix() for o in (root/'dogscats_course').rglob('*.py')}
     lessons = {f'dogscats_course/lessons/{o.name}' for o in (root/'nbs/lessons').glob('*.ipynb')}
-    assert modules | lessons | {weights} == {o for o in names if '.dist-info/' not in o}
+    assert modules | lessons | {weights, 'dogscats_course/assets/report.html'} == {o for o in names if '.dist-info/' not in o}
 
 def test_command_in_a_fresh_environment(fresh):
     env, scripts, site = fresh

@@ -34,10 +34,11 @@ def test_run_folder(drawn, tmp_path, capsys):
     assert (p.prediction == p[['cats', 'dogs']].idxmax(axis=1)).all() and all((drawn/f).is_file() for f in p.file)
     loaded = load_classifier(run/'model')
     probs = class_probs(loaded, loaded.dls.test_dl(learn.dls.valid_ds.items))[0].numpy()
-    assert probs == pytest.approx(p[['cats', 'dogs']].to_numpy(), abs=1e-4)
+    assert probs == pytest.approx(p[['cats', 'dogs']].to_numpy(), abs=2e-3), 'but for what float16 has not'
     assert 'about' in capsys.readouterr().out, 'the time is estimated'
 
-def test_same_seed_same_result(drawn):
+def test_same_seed_same_result(drawn, tmp_path, monkeypatch):
+    monkeypatch.setattr('dogscats_course.features.cache_folder', lambda: tmp_path)  # computed, then kept
     a, b = (class_probs(train_classifier(drawn, epochs=1, size=64, bs=8, fine_tune=0))[0] for _ in range(2))
     assert (a == b).all()
 

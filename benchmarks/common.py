@@ -1,0 +1,56 @@
+"What the benchmarks share: a folder of photos, a process for each measurement, and a file for the results."
+import json, os, platform, statistics, subprocess, sys, tempfile, time
+from importlib.metadata import version
+from pathlib import Path
+
+here = Path(__file__).parent
+seed = 42
+
+def photos(folder, n_train, n_valid):
+    "A data set of so many photos, half of them cats, linked from the one that DOGSCATS_DATA names"
+    source = os.environ.get('DOGSCATS_DATA')
+    if not source: sys.exit('Set DOGSCATS_DATA to the folder of real photos that holds train and valid.')
+    for split, n in (('train', n_train), ('valid', n_valid)):
+        for c in ('cats', 'dogs'):
+            dest = Path(folder)/split/c
+            dest.mkdir(parents=True)
+            files = sorted((Path(source)/split/c).glob('*.jpg'))
+            if len(files) < n//2: sys.exit(f'{Path(source)/split/c} has {len(files)} photos, and {n//2} are asked for.')
+            for f in files[:n//2]: (dest/f.name).symlink_to(f)
+    return Path(folder)
+
+def weights(file):
+    "The bundled weights in float32, as a state dict of torchvision's vgg16_bn"
+    import torch
+    from dogscats_course.weights import vgg_weights
+    torch.save(vgg_weights('bundled')[0], file)
+    return file
+
+def measure(side, job, cache=None, **args):
+    "One measurement in a process of its own; `side` is 'plain' (fastai, and none of our code) or 'ours'"
+    with tempfile.TemporaryDirectory() as fresh:
+        env = {**os.environ, 'XDG_CACHE_HOME': str(cache or fresh)}
+        r = subprocess.run([sys.executable, here/f'{side}.py', json.dumps(dict(job=job, seed=seed, **{k: str(v) if isinstance(v, Path) else v for k, v in args.items()}))],
+                           env=env, capture_output=True, text=True)
+    if r.returncode: sys.exit(r.stderr)
+    result = json.loads(r.stdout.splitlines()[-1])
+    print(f'{side:6} {job} {args.get("n", "")} {result}', flush=True)
+    return result
+
+def machine():
+    import psutil, torch
+    cpu = torch.cpu.get_capabilities().get('cpu_name') or platform.processor()
+    return dict(cpu=cpu, cores=os.cpu_count(), memory_gib=round(psutil.virtual_memory().total/2**30),
+                gpu=torch.cuda.get_device_name() if torch.cuda.is_available() else None, python=platform.python_version(),
+                **{p: version(p) for p in ('torch', 'torchvision', 'fastai', 'dogscats_course')})
+
+def ratios(values): return dict(median=round(statistics.median(values), 2), min=round(min(values), 2), max=round(max(values), 2), n=len(values))
+
+def save(name, **results):
+    "Write results/NAME.json, and print what it says"
+    from dogscats_course.features import fast_form
+    from fastai.vision.all import default_device
+    out = dict(benchmark=name, date=time.strftime('%Y-%m-%d'), seed=seed, machine=machine(), form=fast_form(default_device()), **results)
+    text = json.dumps(out, indent=1)
+    (here/'results'/f'{name}{"_gpu" if out["machine"]["gpu"] else ""}.json').write_text(text + '\n')
+    print(text)

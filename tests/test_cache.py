@@ -1,0 +1,146 @@
+"Features on disk: computed once, whatever happens to the photos, the runs or the files in between."
+import os, shutil, signal, subprocess, sys
+
+import pytest
+import torch
+
+from dogscats_course import features
+from dogscats_course.data import make_dls
+from dogscats_course.features import clear_features, iter_features, kept_features, kept_table, new_photos, pooled_features
+from dogscats_course.learner import vgg_learner
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    "A cache folder of its own"
+    monkeypatch.setattr(features, 'cache_folder', lambda: tmp_path/'cache'/'features')
+    return tmp_path/'cache'/'features'
+
+@pytest.fixture
+def files(drawn, tmp_path): return sorted(shutil.copytree(drawn/'train', tmp_path/'photos').rglob('*.jpg'))
+
+@pytest.fixture
+def computed(monkeypatch):
+    "How many photos went through the body"
+    seen = []
+    def count(learn, dl, form=None):
+        for x, y in iter_features(learn, dl, form):
+            seen.append(len(x))
+            yield x, y
+    monkeypatch.setattr(features, 'iter_features', count)
+    return seen
+
+def test_computed_once(learn, files, cache, computed):
+    a = kept_features(learn, files)
+    assert sum(computed) == len(files) == 24 and not new_photos(learn, files)
+    b = kept_features(learn, files[::-1])
+    assert sum(computed) == 24 and torch.equal(a[:], b[:].flip(0)), 'from the cache, in the order asked for'
+    plain = pooled_features(learn, learn.dls.test_dl(files), 'float32')[0]
+    assert torch.allclose(a[:], plain, rtol=1e-3, atol=1e-3) and a[:].dtype == torch.float32
+    assert torch.equal(a[[5, 2, 2]], a[:][[5, 2, 2]]) and a[3:7].shape == (4, 1024) and len(a) == 24
+
+def test_added_photos_alone_are_computed_and_a_changed_one_is_noticed(learn, files, cache, computed):
+    kept_features(learn, files[:20])
+    kept_features(learn, files)
+    assert sum(computed) == 24
+    before = kept_features(learn, files)[:]
+    shutil.copy(files[1], files[0])
+    assert new_photos(learn, files) == [], 'the content counts, not the name'
+    after = kept_features(learn, files)[:]
+    assert torch.equal(after[0], before[1]) and torch.equal(after[1:], before[1:]) and sum(computed) == 24
+    files[0].write_bytes(files[0].read_bytes() + b'more')
+    assert new_photos(learn, files) == files[:1]
+
+def test_all_that_decides_them_is_in_the_key(learn, drawn, files, cache, computed):
+    kept_features(learn, files)
+    with torch.no_grad(): learn.model[0][0][0].weight[0, 0, 0, 0] += 1
+    assert len(new_photos(learn, files)) == 24, 'weights'
+    assert len(new_photos(vgg_learner(make_dls(drawn, size=96, bs=8), weights='bundled'), files)) == 24, 'size'
+    again = vgg_learner(make_dls(drawn, size=64, bs=4), weights='bundled')
+    assert not new_photos(again, files), 'and nothing else'
+    again.fit_head(1)
+    assert not new_photos(again, files), 'the head does not count'
+
+def test_a_learner_of_the_drawn_set_uses_it(drawn, cache, computed):
+    for _ in range(2): vgg_learner(make_dls(drawn, size=64, bs=8), weights='bundled').fit_head(1)
+    assert sum(computed) == 40
+
+def rows(cache): return sorted(cache.glob('*/*.rows'))
+
+def damaged(f):
+    data = bytearray(f.read_bytes())
+    data[5000] ^= 1
+    f.write_bytes(data)
+
+def test_damage_is_told_and_mended(learn, files, cache, computed, capsys):
+    good = kept_features(learn, files)[:]
+    damaged(rows(cache)[0])
+    assert torch.equal(kept_features(learn, files)[:], good) and sum(computed) == 48
+    assert 'is damaged' in capsys.readouterr().out
+    kept_features(learn, files)
+    assert 'damaged' not in capsys.readouterr().out and sum(computed) == 48
+
+@pytest.mark.parametrize('left', [0, 10, 2068*7, 2068*7 + 999])
+def test_a_file_that_was_cut_off_gives_what_it_has(learn, files, cache, computed, capsys, left):
+    kept_features(learn, files)
+    f, = rows(cache)
+    with f.open('r+b') as o: o.truncate(left)
+    kept_features(learn, files)
+    assert sum(computed) == 24 + 24 - left//2068 and 'damaged' not in capsys.readouterr().out
+
+code = '''
+import os, signal, sys
+from pathlib import Path
+from dogscats_course import features
+from dogscats_course.data import make_dls
+from dogscats_course.learner import vgg_learner
+features.cache_folder = lambda: Path(sys.argv[2])
+whole = features.iter_features
+def some(*args):
+    for i, o in enumerate(whole(*args)):
+        if i == int(sys.argv[4]): os.kill(os.getpid(), signal.SIGKILL)
+        yield o
+features.iter_features = some
+learn = vgg_learner(make_dls(sys.argv[1], size=int(sys.argv[5]), bs=8), weights='bundled')
+features.kept_features(learn, sorted(Path(sys.argv[3]).rglob('*.jpg')))
+'''
+def process(drawn, cache, files, stop, size=64): return subprocess.Popen([sys.executable, '-c', code, str(drawn), str(cache), str(files[0].parents[1]), str(stop), str(size)])
+
+@pytest.mark.skipif(sys.platform == 'win32', reason='there is no SIGKILL')
+def test_a_killed_run_is_gone_on_with(drawn, files, cache, computed):
+    p = process(drawn, cache, files, 1, size=224)
+    assert p.wait() == -signal.SIGKILL
+    learn = vgg_learner(make_dls(drawn, size=224, bs=8), weights='bundled')
+    assert len(new_photos(learn, files)) == 8, 'the first batch of 16 is kept'
+    kept_features(learn, files)
+    assert sum(computed) == 8
+
+def test_two_processes_at_once(learn, drawn, files, cache, computed):
+    both = [process(drawn, cache, files, -1) for _ in range(2)]
+    assert [p.wait() for p in both] == [0, 0]
+    assert torch.allclose(kept_features(learn, files)[:], pooled_features(learn, learn.dls.test_dl(files), 'float32')[0], rtol=1e-3, atol=1e-3) and not computed[:-2]
+
+def test_bounded_oldest_out_first(learn, files, cache, monkeypatch):
+    monkeypatch.setattr(features, '_cache_bytes', 2068*20)
+    for i, part in enumerate((files[:8], files[8:16])):
+        kept_features(learn, part)
+        for f in rows(cache): os.utime(f, (i, i))
+    kept_features(learn, files[:8])  # used last
+    kept_features(learn, files[16:])
+    assert new_photos(learn, files) == files[8:16]
+
+def test_where_nothing_can_be_written(learn, files, tmp_path, monkeypatch, capsys):
+    (tmp_path/'file').write_text('no folder')
+    monkeypatch.setattr(features, 'cache_folder', lambda: tmp_path/'file'/'features')
+    assert kept_features(learn, files)[:].shape == (24, 1024) and 'cannot be kept' in capsys.readouterr().out
+
+def test_shown_and_cleared(learn, files, cache):
+    kept_features(learn, files)
+    (cache/'mine.txt').write_text('mine')
+    assert kept_table().photos.tolist() == [24] and kept_table().megabytes.sum() == pytest.approx(24*2068/1e6)
+    clear_features()
+    assert kept_table().empty and [p.name for p in cache.iterdir()] == ['mine.txt']
+
+def test_a_pipeline_that_may_read_other_files_is_not_kept(drawn, cache):
+    from fastai.vision.all import ImageDataLoaders
+    learn = vgg_learner(ImageDataLoaders.from_folder(drawn, valid='valid', item_tfms=None, bs=8), weights='bundled')
+    assert kept_features(learn, learn.dls.valid_ds.items[:4])[:].shape == (4, 1024) and not cache.exists()
