@@ -47,24 +47,29 @@ def _fine_tune_seconds(learn, epochs):
     n, n_valid = len(learn.dls.train_ds), len(learn.dls.valid_ds)
     return forward*(3*epochs*n + n + (epochs + 1)*n_valid)  # and backward to the weights once more
 
-# %% ../nbs/07_train.ipynb #e1ee13ea
+# %% ../nbs/07_train.ipynb #7dedbaa6
 def _device(learn): return torch.cuda.get_device_name() if learn.dls.device.type == 'cuda' else str(learn.dls.device.type)
+
+def _estimate(learn, fine_tune):
+    "Say how long it will take; the epochs to fine-tune, by default 1 on a GPU and 0 on a CPU"
+    dls, n = learn.dls, len(learn.dls.train_ds) + len(learn.dls.valid_ds)
+    new, on_cpu = sum(len(new_photos(learn, ds.items)) for ds in (dls.train_ds, dls.valid_ds)), dls.device.type == 'cpu'
+    if new: print(f"Features of {new} photos: about {_in_words(new*_forward_seconds(learn))} on this machine ({_device(learn)}). Then the head trains in seconds.")
+    if new < n: print(f"Features of {n - new} photos are kept from before.")
+    if fine_tune is None and on_cpu: print("There is no GPU, so the body stays as it is. To train it for an epoch too (fine_tune=1, or --fine-tune 1) "
+                                           f"would take about {_in_words(_fine_tune_seconds(learn, 1))} more.")
+    elif fine_tune and on_cpu: print(f"Fine-tuning on the CPU: about {_in_words(_fine_tune_seconds(learn, fine_tune))}.")
+    return (0 if on_cpu else 1) if fine_tune is None else fine_tune
 
 def _train(dls, epochs, fine_tune, weights):
     "The trained Learner, and how many epochs it was fine-tuned"
     learn = vgg_learner(dls, weights=weights)
-    n = len(dls.train_ds) + len(dls.valid_ds)
-    new = sum(len(new_photos(learn, ds.items)) for ds in (dls.train_ds, dls.valid_ds))
-    if new: print(f"Features of {new} photos: about {_in_words(new*_forward_seconds(learn))} on this machine ({_device(learn)}). Then the head trains in seconds.")
-    if new < n: print(f"Features of {n - new} photos are kept from before.")
-    on_cpu = dls.device.type == 'cpu'
-    if fine_tune is None:
-        fine_tune = 0 if on_cpu else 1
-        if on_cpu: print("There is no GPU, so the body stays as it is. To train it for an epoch too (fine_tune=1, or --fine-tune 1) "
-                         f"would take about {_in_words(_fine_tune_seconds(learn, 1))} more.")
-    elif fine_tune and on_cpu: print(f"Fine-tuning on the CPU: about {_in_words(_fine_tune_seconds(learn, fine_tune))}.")
+    with no_random(reproducible=False): fine_tune = _estimate(learn, fine_tune)  # what it draws at random decides nothing
     learn.fit_head(epochs)
-    if fine_tune: learn.fine_tune(fine_tune)
+    try:
+        if fine_tune: learn.fine_tune(fine_tune)
+    except torch.OutOfMemoryError:
+        raise ValueError(f"The GPU's memory is too small to train on {dls.bs} photos at once: try bs={max(1, dls.bs//2)} (--bs {max(1, dls.bs//2)}).") from None
     return learn, fine_tune
 
 # %% ../nbs/07_train.ipynb #00a37134

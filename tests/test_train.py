@@ -13,7 +13,8 @@ from dogscats_course.share import load_classifier
 from dogscats_course.show import mistake_views
 from dogscats_course.train import train_classifier
 
-def test_run_folder(drawn, tmp_path, capsys):
+def test_run_folder(drawn, tmp_path, tmp_path_factory, capsys, monkeypatch):
+    monkeypatch.setattr('dogscats_course.features.cache_folder', lambda: tmp_path_factory.mktemp('cache'))
     plt.close('all')
     learn = train_classifier(drawn, epochs=2, size=64, bs=8, fine_tune=0, out=tmp_path/'run')
     assert [p.name for p in tmp_path.iterdir()] == ['run']
@@ -45,6 +46,11 @@ def test_same_seed_same_result(drawn, tmp_path, monkeypatch):
 def test_fine_tune(drawn, capsys):
     learn = train_classifier(drawn, epochs=1, size=64, bs=8, fine_tune=1)
     assert learn.history.fit.tolist() == [1, 2, 3]
+
+def test_out_of_memory_names_the_batch_size_to_try(drawn, monkeypatch):
+    def full(*args): raise torch.OutOfMemoryError
+    monkeypatch.setattr('fastai.learner.Learner.fine_tune', full)
+    with pytest.raises(ValueError, match='on 8 photos at once: try bs=4'): train_classifier(drawn, epochs=1, size=64, bs=8, fine_tune=1)
 
 def test_bad_input_is_told_before_the_work(drawn, tmp_path):
     (tmp_path/'mine.txt').write_text('mine')
