@@ -1,5 +1,5 @@
 "What the benchmarks share: a folder of photos, a process for each measurement, and a file for the results."
-import json, os, platform, statistics, subprocess, sys, tempfile, time
+import json, os, platform, resource, statistics, subprocess, sys, tempfile, time
 from importlib.metadata import version
 from pathlib import Path
 
@@ -36,6 +36,22 @@ def measure(side, job, cache=None, **args):
     result = json.loads(r.stdout.splitlines()[-1])
     print(f'{side:6} {job} {args.get("n", "")} {result}', flush=True)
     return result
+
+def report(jobs):
+    "In a measuring process: do what the command line asks for, and print its figures; imports are over by now"
+    from fastai.vision.all import set_seed
+    a = json.loads(sys.argv[1])
+    set_seed(a['seed'])
+    start = time.perf_counter()
+    result = jobs[a['job']](a)
+    seconds = time.perf_counter() - start
+    print('\n' + json.dumps(dict(seconds=round(seconds, 2), peak_gb=round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss/1e6, 2), **{k: round(v, 4) for k, v in result.items()})))
+
+def rate(predict, files):
+    "Photos a second of `predict(files)`"
+    start = time.perf_counter()
+    predict(files)
+    return dict(photos_a_second=len(files)/(time.perf_counter() - start))
 
 def machine():
     import psutil, torch

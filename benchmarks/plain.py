@@ -1,9 +1,9 @@
-"One measurement of plain fastai. It imports none of our code."
-import json, resource, sys, time
-
+"One measurement of plain fastai. It imports none of the package."
 import torch
 from fastai.vision.all import *
 from torchvision.models import vgg16_bn
+
+from common import rate, report
 
 def learner(a):
     "What a user of fastai writes, with the weights of a file in the body"
@@ -20,15 +20,6 @@ def train(a):
 
 def predict(a):
     learn = learner(a)
-    files = get_image_files(a['path'])
-    start = time.perf_counter()
-    learn.get_preds(dl=learn.dls.test_dl(files, bs=a['bs']))
-    return dict(photos_a_second=len(files)/(time.perf_counter() - start))
+    return rate(lambda files: learn.get_preds(dl=learn.dls.test_dl(files, bs=a['bs'])), get_image_files(a['path']))
 
-if __name__ == '__main__':
-    a = json.loads(sys.argv[1])
-    set_seed(a['seed'])
-    start = time.perf_counter()
-    result = globals()[a['job']](a)
-    seconds = time.perf_counter() - start
-    print('\n' + json.dumps(dict(seconds=round(seconds, 2), peak_gb=round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss/1e6, 2), **{k: round(v, 4) for k, v in result.items()})))
+if __name__ == '__main__': report(dict(train=train, predict=predict))

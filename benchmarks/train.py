@@ -6,13 +6,12 @@ from pathlib import Path
 
 from common import measure, photos, ratios, save, weights
 
-parser = argparse.ArgumentParser(description=__doc__)
-parser.add_argument('--again', action='store_true', help='with the features kept')
-parser.add_argument('--sizes', nargs='+', default=['600/200', '600/200', '600/200', '2000/1000'], metavar='TRAIN/VALID', help='photos of each pair of runs')
-parser.add_argument('--bs', type=int, default=32, help='photos a batch (32)')
-a = parser.parse_args()
-
 if __name__ == '__main__':
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('--again', action='store_true', help='with the features kept')
+    parser.add_argument('--sizes', nargs='+', default=['600/200', '600/200', '600/200', '2000/1000'], metavar='TRAIN/VALID', help='photos of each pair of runs')
+    parser.add_argument('--bs', type=int, default=32, help='photos a batch (32)')
+    a = parser.parse_args()
     pairs = []
     with tempfile.TemporaryDirectory() as tmp:
         tmp = Path(tmp)

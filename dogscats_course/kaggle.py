@@ -49,7 +49,7 @@ def _kaggle_photos(files):
         elif (m := re.fullmatch(r'(\d+)\.jpg', name)) and folder in ('test', 'test1'): found.setdefault(('test1', int(m[1])), file)
     return found
 
-# %% ../nbs/09_kaggle.ipynb #a8f6dce9
+# %% ../nbs/09_kaggle.ipynb #9c754c00
 def _plan(numbers, valid, sample, seed, source):
     "{path below the destination: (class or 'test1', number)}, and {path in `sample`: path that it repeats}"
     rng, plan, again = random.Random(seed), {}, {}
@@ -82,13 +82,12 @@ def _link_or_copy(path, dest):
 
 def _check_dest(dest, sizes):
     "Which of `sizes` (path: bytes) are not yet in `dest`; raises where something lies there that this sorting would not put there"
-    there = [f for split in ('train', 'valid', 'test1', 'sample') for f in (dest/split).rglob('*') if f.is_file() and not f.name.endswith('.part')]
-    for f in there:
-        name = f.relative_to(dest).as_posix()
+    there = {f.relative_to(dest).as_posix(): f for split in ('train', 'valid', 'test1', 'sample') for f in (dest/split).rglob('*')
+             if f.is_file() and not f.name.endswith('.part')}
+    for name, f in there.items():
         if name not in sizes: raise FileExistsError(f"{f} would not be there after this sorting: {dest} holds other photos, or was sorted with other settings. Choose another folder.")
         if f.stat().st_size != sizes[name]: raise FileExistsError(f"{f} differs from the photo of that name in the source: move it away first.")
-    missing = sizes.keys() - {f.relative_to(dest).as_posix() for f in there}
-    return [name for name in sizes if name in missing]
+    return [name for name in sizes if name not in there]
 
 def _check_space(dest, files):
     needed = sum(size for _, size, _, path in files if not path or path.stat().st_dev != dest.stat().st_dev)

@@ -181,7 +181,7 @@ def load_classifier(
     learn.freeze()
     return learn
 
-# %% ../nbs/06_share.ipynb #358153ac
+# %% ../nbs/06_share.ipynb #0e545124
 def _expand(paths):
     "The files of `paths`, in order: a folder stands for the photos below it"
     paths = [paths] if isinstance(paths, (str, os.PathLike)) else paths
@@ -203,14 +203,12 @@ def _error(file):
     except Exception as e: return f'damaged ({e})' if str(e) else 'damaged'
     return 'it could not be opened'
 
-def _file_rows(learn, files):
-    "Label, probabilities and error of each of `files`, which are many"
-    dl = learn.dls.test_dl(files)
-    rows = []
+def _file_probs(learn, files):
+    "{file: probabilities} of those of `files` that can be opened"
+    dl, left, probs = learn.dls.test_dl(files), iter(files), {}
     for x, ok in iter_features(learn, dl.new(create_item=partial(_photo_or_blank, dl.dataset))):
-        for p, good in zip(head_probs(learn, x).tolist(), ok.tolist()):
-            rows.append((learn.dls.vocab[p.index(max(p))], *p, '') if good else (None, *[math.nan]*len(p), _error(files[len(rows)])))
-    return rows
+        probs |= {f: p for p, good, f in zip(head_probs(learn, x).tolist(), ok.tolist(), left) if good}
+    return probs
 
 def predict_files(
     learn, # a Learner of `vgg_learner` or `load_classifier`
@@ -221,8 +219,9 @@ def predict_files(
     if not found: raise FileNotFoundError(f"There is no photo in {', '.join(map(str, files)) if isinstance(files, (list, tuple)) else files}.")
     vocab = list(learn.dls.vocab)
     some = [f for f in found if f.is_file()]
-    rows = dict(zip(some, _file_rows(learn, some))) if some else {}
+    probs = _file_probs(learn, some) if some else {}
+    rows = [(vocab[p.index(max(p))], *p, '') if (p := probs.get(f)) else (None, *[math.nan]*len(vocab), _error(f)) for f in found]
     columns = [f'{c}_probability' if c in ('file', 'label', 'error') else c for c in vocab]
-    df = pd.DataFrame([rows.get(f) or (None, *[math.nan]*len(vocab), _error(f)) for f in found], columns=['label', *columns, 'error'])
+    df = pd.DataFrame(rows, columns=['label', *columns, 'error'])
     df.insert(0, 'file', [str(f) for f in found])
     return df

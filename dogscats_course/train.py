@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['train_classifier']
 
-# %% ../nbs/07_train.ipynb #78f5f3cc
+# %% ../nbs/07_train.ipynb #8ad22036
 import base64, io, json, shlex, time
 from importlib.resources import files
 from pathlib import Path
@@ -18,13 +18,13 @@ from fastai.vision.all import Learner, no_random
 from PIL import Image
 
 from .data import dogscats, make_dls, open_photo
-from .features import fast_body, new_photos
-from .learner import class_probs, vgg_learner
+from .features import kept_body, new_photos
+from .learner import class_indices, class_probs, vgg_learner
 from .share import check_new, save_classifier, versions, whole_folder
 from .show import (cam_maps, interpret, mistake_views, overlay, plot_calibration, plot_confusion, plot_history, score,
     show_cam, show_mistakes, worst)
 
-# %% ../nbs/07_train.ipynb #4fd178d9
+# %% ../nbs/07_train.ipynb #1ed0df12
 def _in_words(seconds): return f'{seconds:.0f} s' if seconds < 100 else f'{seconds/60:.0f} min'
 
 def _seconds(f, x):
@@ -37,7 +37,7 @@ def _seconds(f, x):
 def _forward_seconds(learn):
     "Seconds a photo in the fast body"
     x = learn.dls.valid.new(bs=8).one_batch()[0].as_subclass(torch.Tensor).contiguous(memory_format=torch.channels_last)
-    with torch.no_grad(): return _seconds(fast_body(learn.model[0], x), x)
+    with torch.no_grad(): return _seconds(kept_body(learn, learn.dls.valid)[0], x)
 
 def _fine_tune_seconds(learn, epochs):
     "Seconds that `fine_tune(epochs)` takes: an epoch with the body frozen, then all of it forward and backward"
@@ -82,7 +82,7 @@ def _predictions(learn, root):
     columns = [f'{c}_probability' if c in df else c for c in vocab]  # a class may be called "file"
     return pd.concat([df, pd.DataFrame(probs.numpy(), columns=columns)], axis=1)
 
-# %% ../nbs/07_train.ipynb #8e040d15
+# %% ../nbs/07_train.ipynb #f693c4b7
 def _uri(data, kind): return f'data:image/{kind};base64,{base64.b64encode(data).decode()}'
 
 def _thumbnail(im):
@@ -91,10 +91,6 @@ def _thumbnail(im):
     im.thumbnail((224, 224))
     im.save(file, 'jpeg', quality=85)
     return _uri(file.getvalue(), 'jpeg')
-
-def _counts(ds):
-    "Photos of each class"
-    return torch.tensor([int(ds.tls[1][i]) for i in range(len(ds))]).bincount(minlength=len(ds.vocab)).tolist()
 
 def _report(learn, root, metrics, settings, plots):
     "`report.html`: `settings` are the arguments of the run, `plots` the PNG files to show"
@@ -110,7 +106,7 @@ def _report(learn, root, metrics, settings, plots):
     return template.render(
         metrics=metrics, classes=list(vocab), date=time.strftime('%Y-%m-%d'), headline=f"{metrics['accuracy']:.1%}",
         interval=[f'{metrics[k]:.1%}' for k in ('accuracy_low', 'accuracy_high')],
-        counts=list(zip(vocab, *map(_counts, (learn.dls.train_ds, learn.dls.valid_ds)))),
+        counts=list(zip(vocab, *(class_indices(ds).bincount(minlength=len(vocab)).tolist() for ds in (learn.dls.train_ds, learn.dls.valid_ds)))),
         settings={'photos': root, 'network': learn.recipe['arch'], 'its body': f"{learn.recipe['weights'] or 'no'} weights",
                   'head': f"{metrics['epochs']} epochs, on features computed once", 'whole network': f"{metrics['fine_tune']} epochs" if metrics['fine_tune'] else 'not trained',
                   'photo size': f"{settings['size']} pixels a side", 'time': _in_words(metrics['seconds'])},

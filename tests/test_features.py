@@ -47,8 +47,8 @@ def test_a_head_without_flatten():
     with pytest.raises(ValueError, match='fine_tune instead'): split_head(nn.Sequential(nn.Linear(2, 2)))
 
 def test_out_of_memory_halves_the_batch(drawn, monkeypatch, capsys):
-    learn = vgg_learner(make_dls(drawn, size=64, bs=8), weights='bundled')
-    wanted = pooled_features(learn, learn.dls.valid)[0]
+    learn, other = (vgg_learner(make_dls(drawn, size=64, bs=8), weights='bundled') for _ in range(2))
+    wanted = pooled_features(other, other.dls.valid)[0]
     class Small(nn.Module):
         "A body on a GPU that has room for five photos"
         def __init__(self, body):
