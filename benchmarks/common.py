@@ -30,7 +30,7 @@ def measure(side, job, cache=None, **args):
     "One measurement in a process of its own; `side` is 'plain' (fastai, and none of our code) or 'ours'"
     with tempfile.TemporaryDirectory() as fresh:
         env = {**os.environ, 'XDG_CACHE_HOME': str(cache or fresh)}
-        r = subprocess.run([sys.executable, here/f'{side}.py', json.dumps(dict(job=job, seed=seed, **{k: str(v) if isinstance(v, Path) else v for k, v in args.items()}))],
+        r = subprocess.run([sys.executable, here/f'{side}.py', json.dumps(dict(dict(job=job, seed=seed), **{k: str(v) if isinstance(v, Path) else v for k, v in args.items()}))],
                            env=env, capture_output=True, text=True)
     if r.returncode: sys.exit(r.stderr)
     result = json.loads(r.stdout.splitlines()[-1])
@@ -47,11 +47,15 @@ def report(jobs):
     seconds = time.perf_counter() - start
     print('\n' + json.dumps(dict(seconds=round(seconds, 2), peak_gb=round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss/1e6, 2), **{k: round(v, 4) for k, v in result.items()})))
 
+def timed(f):
+    "Seconds that `f()` takes"
+    start = time.perf_counter()
+    f()
+    return time.perf_counter() - start
+
 def rate(predict, files):
     "Photos a second of `predict(files)`"
-    start = time.perf_counter()
-    predict(files)
-    return dict(photos_a_second=len(files)/(time.perf_counter() - start))
+    return dict(photos_a_second=len(files)/timed(lambda: predict(files)))
 
 def machine():
     import psutil, torch

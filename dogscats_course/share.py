@@ -6,7 +6,7 @@
 __all__ = ['FORMAT', 'FILES', 'check_new', 'whole_folder', 'whole_file', 'versions', 'save_classifier', 'load_classifier',
            'predict_files']
 
-# %% ../nbs/06_share.ipynb #cfea7d2f
+# %% ../nbs/06_share.ipynb #a0bb0daa
 import json, math, os, platform, shutil, tempfile
 from contextlib import contextmanager
 from functools import partial
@@ -17,13 +17,13 @@ from pathlib import Path
 import pandas as pd
 import torch
 import torchvision
-from fastai.vision.all import Learner, Normalize, Resize, create_timm_model, create_vision_model, default_split, get_image_files, risinstance
+from fastai.vision.all import Learner, Normalize, Resize, create_timm_model, create_vision_model, default_split, get_image_files, num_distrib, rank_distrib, risinstance
 from PIL import Image, UnidentifiedImageError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
 from .data import Photo, open_photo, photo_dls
-from .features import iter_features
+from .features import gather_rows, iter_features
 from .learner import head_probs, vgg_learner
 
 # %% ../nbs/06_share.ipynb #3ec4d2ea
@@ -181,7 +181,7 @@ def load_classifier(
     learn.freeze()
     return learn
 
-# %% ../nbs/06_share.ipynb #0e545124
+# %% ../nbs/06_share.ipynb #7e8bb4d6
 def _expand(paths):
     "The files of `paths`, in order: a folder stands for the photos below it"
     paths = [paths] if isinstance(paths, (str, os.PathLike)) else paths
@@ -219,7 +219,8 @@ def predict_files(
     if not found: raise FileNotFoundError(f"There is no photo in {', '.join(map(str, files)) if isinstance(files, (list, tuple)) else files}.")
     vocab = list(learn.dls.vocab)
     some = [f for f in found if f.is_file()]
-    probs = _file_probs(learn, some) if some else {}
+    mine = some[rank_distrib()::max(1, num_distrib())]
+    probs = dict(gather_rows(list(_file_probs(learn, mine).items()) if mine else []))
     rows = [(vocab[p.index(max(p))], *p, '') if (p := probs.get(f)) else (None, *[math.nan]*len(vocab), _error(f)) for f in found]
     columns = [f'{c}_probability' if c in ('file', 'label', 'error') else c for c in vocab]
     df = pd.DataFrame(rows, columns=['label', *columns, 'error'])

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['train_classifier']
 
-# %% ../nbs/07_train.ipynb #8ad22036
+# %% ../nbs/07_train.ipynb #064c5512
 import base64, io, json, shlex, time
 from importlib.resources import files
 from pathlib import Path
@@ -14,12 +14,12 @@ import jinja2
 import matplotlib.pyplot as plt
 import pandas as pd
 import torch
-from fastai.vision.all import Learner, no_random
+from fastai.vision.all import Learner, no_random, num_distrib, rank_distrib
 from PIL import Image
 
 from .data import dogscats, make_dls, open_photo
-from .features import kept_body, new_photos
-from .learner import class_indices, class_probs, vgg_learner
+from .features import first_speaks, join_processes, kept_body, new_photos
+from .learner import class_indices, class_probs, fit_once, vgg_learner
 from .share import check_new, save_classifier, versions, whole_folder
 from .show import (cam_maps, interpret, mistake_views, overlay, plot_calibration, plot_confusion, plot_history, score,
     show_cam, show_mistakes, worst)
@@ -47,7 +47,7 @@ def _fine_tune_seconds(learn, epochs):
     n, n_valid = len(learn.dls.train_ds), len(learn.dls.valid_ds)
     return forward*(3*epochs*n + n + (epochs + 1)*n_valid)  # and backward to the weights once more
 
-# %% ../nbs/07_train.ipynb #7dedbaa6
+# %% ../nbs/07_train.ipynb #a06b8946
 def _device(learn): return torch.cuda.get_device_name() if learn.dls.device.type == 'cuda' else str(learn.dls.device.type)
 
 def _estimate(learn, fine_tune):
@@ -66,10 +66,9 @@ def _train(dls, epochs, fine_tune, weights):
     learn = vgg_learner(dls, weights=weights)
     with no_random(reproducible=False): fine_tune = _estimate(learn, fine_tune)  # what it draws at random decides nothing
     learn.fit_head(epochs)
-    try:
-        if fine_tune: learn.fine_tune(fine_tune)
-    except torch.OutOfMemoryError:
-        raise ValueError(f"The GPU's memory is too small to train on {dls.bs} photos at once: try bs={max(1, dls.bs//2)} (--bs {max(1, dls.bs//2)}).") from None
+    if fine_tune and num_distrib() > 1 and dls.device.type == 'cuda':
+        with learn.distrib_ctx(sync_bn=False): learn.fine_tune(fine_tune)
+    elif fine_tune: fit_once(learn, lambda: learn.fine_tune(fine_tune))
     return learn, fine_tune
 
 # %% ../nbs/07_train.ipynb #00a37134
@@ -137,7 +136,7 @@ def _write_run(learn, out, root, metrics, settings):
         plots = [_save_picture(show, learn, tmp/f'{name}.png') for name, show in _pictures.items()]
         (tmp/'report.html').write_text(_report(learn, root, metrics, settings, [f for f in plots if f.stem in ('history', 'confusion', 'calibration')]), encoding='utf-8')
 
-# %% ../nbs/07_train.ipynb #8a5be7b1
+# %% ../nbs/07_train.ipynb #cb054251
 def train_classifier(
     path='drawn', # 'drawn', 'sample', 'full', or a folder of photos in the course's layout
     epochs:int=5, # epochs of the head, on features computed once
@@ -149,23 +148,24 @@ def train_classifier(
     limit:int=None, # at most so many photos of each class and split
     out=None, # a run folder to write: `model/`, report.html, pictures, metrics.json, history and predictions; None writes nothing
 )->Learner: # trained
-    """Train a classifier on folders of photos, and say how good it is
+    """Train a classifier on folders of photos, and say how good it is; several processes share the work
 
     Raises `LayoutError` and the other errors of `make_dls` and `vgg_learner`, and `FileExistsError` where `out` is not empty."""
     if epochs < 1: raise ValueError(f"epochs is {epochs}: it is 1 at least.")
     if fine_tune is not None and fine_tune < 0: raise ValueError(f"fine_tune is {fine_tune}: it is 0 at least.")
     if out is not None: check_new(out)  # told before the work, not after it
-    start = time.time()
-    root = dogscats(path) if path in ('drawn', 'sample', 'full') else Path(path)
-    with no_random(seed):
+    start, processes = time.time(), join_processes()
+    with no_random(seed), first_speaks():
+        root = dogscats(path) if path in ('drawn', 'sample', 'full') else Path(path)
         learn, fine_tune = _train(make_dls(root, bs=bs, size=size, seed=seed, limit=limit), epochs, fine_tune, weights)
         scores = score(learn)
     n_valid = scores.pop('photos')
     metrics = dict(**scores, n_train=len(learn.dls.train_ds), n_valid=n_valid, epochs=epochs, fine_tune=fine_tune,
                    seconds=round(time.time() - start, 1), device=_device(learn), weights=learn.recipe['weights'], seed=seed, versions=versions())
-    print(f"Accuracy {scores['accuracy']:.1%} (95 % interval {scores['accuracy_low']:.1%} to {scores['accuracy_high']:.1%}) "
-          f"on {n_valid} photos, log-loss {scores['log_loss']:.3f}, in {_in_words(metrics['seconds'])}.")
+    if not rank_distrib(): print(f"Accuracy {scores['accuracy']:.1%} (95 % interval {scores['accuracy_low']:.1%} to {scores['accuracy_high']:.1%}) "
+                                  f"on {n_valid} photos, log-loss {scores['log_loss']:.3f}, in {_in_words(metrics['seconds'])}.")
     settings = dict(data=path, epochs=epochs, fine_tune=fine_tune, weights=weights if Path(str(weights)).is_file() else learn.recipe['weights'] or 'none',
                     size=size, bs=bs, seed=seed, limit=limit)
-    if out is not None: _write_run(learn, out, root, metrics, settings)
+    if out is not None and not rank_distrib(): _write_run(learn, out, root, metrics, settings)
+    if processes: processes.wait_for_everyone()
     return learn

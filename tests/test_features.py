@@ -4,6 +4,7 @@ import torch
 from fastai.vision.all import resnet18
 from torch import nn
 
+from dogscats_course import features
 from dogscats_course.data import make_dls
 from dogscats_course.features import fast_body, fast_form, pooled_features, split_head
 from dogscats_course.learner import vgg_learner
@@ -60,3 +61,17 @@ def test_out_of_memory_halves_the_batch(drawn, monkeypatch, capsys):
     monkeypatch.setattr('dogscats_course.features.fast_body', lambda body, *args: Small(fast_body(body, *args)))
     assert torch.allclose(pooled_features(learn, learn.dls.valid)[0], wanted, atol=1e-4)
     assert 'too small for 16 photos at once: going on with 8' in capsys.readouterr().out
+
+@pytest.mark.parametrize('compiler', [True, False])
+def test_compiled_where_it_pays(drawn, monkeypatch, compiler):
+    "Many photos are worth a compiled body; where there is no compiler it goes on without a word"
+    monkeypatch.setattr(features, '_compile_pays', 8)
+    monkeypatch.setattr(features, 'fast_form', lambda device: 'bfloat16')
+    monkeypatch.setattr(features, '_batch_size', lambda *_: 6)
+    if not compiler:
+        def missing(*_): raise RuntimeError('no C++ compiler')
+        monkeypatch.setattr(features.torch, 'compile', lambda body: missing)
+    learn = vgg_learner(make_dls(drawn, size=64, bs=8), weights='bundled')
+    x, _ = pooled_features(learn, learn.dls.valid)  # 16 photos: the last batch is smaller
+    assert isinstance(features.kept_body(learn, learn.dls.valid)[0], features._Compiled) == compiler
+    assert torch.cosine_similarity(x, plain(learn, learn.dls.valid)).min() > 0.999

@@ -1,11 +1,14 @@
 "A fastai Learner: frozen means frozen, the head trains, all of fastai still works."
+import copy
 from importlib.util import find_spec
 
+import numpy as np
 import pytest
 import torch
-from fastai.vision.all import Normalize, resnet18, set_seed, vision_learner
+from fastai.vision.all import Callback, Normalize, aug_transforms, resnet18, set_seed, vision_learner
 from torchvision.models import vgg16_bn
 
+from dogscats_course import learner
 from dogscats_course.data import make_dls
 from dogscats_course.learner import class_probs, split_features, trainable, vgg_learner
 
@@ -129,3 +132,63 @@ def test_on_a_gpu(drawn):
     learn.fit_head(2)
     learn.fine_tune(1)
     assert learn.history.train_loss.notna().all()
+
+def test_last_block_is_trained_on_rows(learn, monkeypatch):
+    "What lies before the block is computed once, stays as it was, and the whole network agrees with what training said"
+    before = copy.deepcopy(learn.model[0][0].state_dict())
+    learn.freeze_to(-2)
+    learn.fit_one_cycle(1, slice(1e-5, 1e-3))
+    monkeypatch.setattr(learner, 'kept_features', None)  # not asked again
+    learn.fit_one_cycle(1, slice(1e-5, 1e-3))
+    after = learn.model[0][0].state_dict()
+    changed = {int(k.split('.')[0]) for k in before if not torch.equal(before[k], after[k])}
+    assert changed and min(changed) == learner.last_block
+    assert 'forward' not in vars(learn.model)
+    np.testing.assert_allclose(learn.validate(), learn.history[['valid_loss', 'accuracy']].iloc[-1], atol=0.05)
+
+@pytest.mark.parametrize('why', ['random photos', 'another callback', 'BatchNorm trains', 'no room'])
+def test_rows_stand_back(drawn, why, monkeypatch):
+    "Photos go through the whole network where rows could not stand for them"
+    class Darker(Callback):
+        def before_batch(self): self.learn.xb = (self.xb[0]*0.9,)
+    dls = make_dls(drawn, size=64, bs=8, batch_tfms=aug_transforms() if why == 'random photos' else None)
+    learn = vgg_learner(dls, weights='bundled', cbs=Darker if why == 'another callback' else None, train_bn=why == 'BatchNorm trains')
+    learn.freeze_to(-2)
+    if why == 'no room': monkeypatch.setattr(learner, 'rows_fit', lambda *_: False)
+    monkeypatch.setattr(learner, 'kept_features', None)
+    learn.fit(1, 1e-5)
+    assert len(learn.history) == 1
+
+def test_frozen_epoch_of_fine_tune_runs_no_body(learn, monkeypatch):
+    learn.freeze()
+    learn.fit(1)
+    learn.model[0].register_forward_hook(lambda *_: pytest.fail('the body was run'))
+    learn.fit(1)
+
+def test_frozen_after_training_is_frozen(learn):
+    "fastai's optimizer goes on moving a weight that has an old gradient"
+    learn.unfreeze()
+    learn.fit(1, 1e-5)
+    learn.freeze()
+    before = copy.deepcopy(learn.model[0].state_dict())
+    learn.fit(1)
+    assert all(torch.equal(v, before[k]) for k, v in learn.model[0].state_dict().items())
+
+def test_bfloat16_on_a_cpu(learn, monkeypatch):
+    monkeypatch.setattr(learner, 'fast_form', lambda device: 'bfloat16')
+    seen = set()
+    learn.model[0][0][40].register_forward_hook(lambda m, x, y: seen.add(y.dtype))
+    learn.unfreeze()
+    learn.fit(1, 1e-5)
+    assert seen == {torch.bfloat16}
+    assert {p.dtype for p in learn.model.parameters()} == {torch.float32}
+    assert np.isfinite(learn.recorder.values[-1]).all()
+
+@pytest.mark.parametrize('where', ['forward', 'backward'])
+def test_out_of_memory_names_the_batch_size(learn, where):
+    def full(*_): raise torch.OutOfMemoryError('CUDA out of memory')
+    learn.add_cb(learner.NameBatchSize)  # as on a GPU
+    learn.unfreeze()
+    if where == 'forward': learn.model[1].register_forward_pre_hook(full)
+    else: learn.model[1][-1].weight.register_hook(full)
+    with pytest.raises(ValueError, match='try bs=4 '): learn.fine_tune(1)
