@@ -1,4 +1,4 @@
-.PHONY: run test bench readme
+.PHONY: run test bench readme lessons docs preview
 
 # pip and the project's commands, in an environment of the project's own
 bin := .venv/bin
@@ -14,10 +14,26 @@ test: .venv  ## install what the tests need, and run them
 
 bench: .venv  ## measure beside plain fastai, on the photos of DOGSCATS_DATA; takes hours on a laptop
 	$(bin)/pip install -e .
-	$(bin)/python benchmarks/train.py
 	$(bin)/python benchmarks/train.py --again
+	$(bin)/python benchmarks/lastblock.py
+	$(bin)/python benchmarks/finetune.py
 	$(bin)/python benchmarks/predict.py
 	$(bin)/python benchmarks/scale.py
+	$(bin)/python benchmarks/decode.py
+	$(bin)/python benchmarks/roofline.py
+	$(bin)/python benchmarks/accuracy.py
 
 readme: .venv  ## make README.md from nbs/index.ipynb
 	$(bin)/python nbs/readme.py
+
+lessons: .venv  ## execute the lessons, and keep their outputs; NAMES=03_reading_mistakes for one of them
+	$(bin)/pip install -e '.[dev]'
+	$(bin)/python nbs/lessons.py $(NAMES)
+
+docs: .venv  ## build the site into _docs, with Quarto where it is installed
+	$(bin)/pip install -e '.[docs]'
+	$(bin)/python nbs/docs.py
+
+preview: .venv  ## build the site, and show it at http://localhost:8000
+	$(bin)/pip install -e '.[docs]'
+	$(bin)/python nbs/docs.py --serve

@@ -10,14 +10,10 @@ cfg = ConfigParser()
 cfg.read(root/'settings.ini', encoding='utf-8')
 extras = {k: v.strip().splitlines() for k, v in cfg['requirements'].items()}
 
-packages = find_packages(include=['dogscats_course', 'dogscats_course.*'])
-package_data = {'dogscats_course': ['assets/*']}
-package_dir = {}
-# The lessons are written in nbs/ and read from the installed package.
-if list((root/'nbs/lessons').glob('*.ipynb')):
-    packages.append('dogscats_course.lessons')
-    package_dir['dogscats_course.lessons'] = 'nbs/lessons'
-    package_data['dogscats_course.lessons'] = ['*.ipynb']
+# The lessons are written in nbs/ and copied from the installed package.
+packages = [*find_packages(include=['dogscats_course', 'dogscats_course.*']), 'dogscats_course.lessons']
+package_dir = {'dogscats_course.lessons': 'nbs/lessons'}
+package_data = {'dogscats_course': ['assets/*'], 'dogscats_course.lessons': ['*.ipynb', 'zh/*.ipynb']}
 
 # Read, not imported: at build time nothing that the package imports is there.
 init = (root/'dogscats_course/__init__.py').read_text(encoding='utf-8')

@@ -12,3 +12,5 @@ from .share import *
 from .train import *
 from .vgg16 import *
 from .kaggle import *
+from .clean import *
+from .publish import *

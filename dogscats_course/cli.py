@@ -11,7 +11,7 @@ from pathlib import Path
 
 from . import __version__
 
-# %% ../nbs/20_cli.ipynb #40c99f6a
+# %% ../nbs/20_cli.ipynb #c8bc258e
 def _at_least(least):
     "An argparse type: a whole number, `least` or more"
     def number(text):
@@ -63,6 +63,10 @@ def _parser():
 
     kept = command('cache', _cache, 'Show the features that are kept of photos, or clear them.', 'dogscats data cache --clear', data)
     kept.add_argument('--clear', action='store_true', help='remove them all')
+
+    lessons = command('lessons', _lessons, 'Copy the lessons to a folder, to work in them.', 'dogscats lessons my_lessons --clear')
+    lessons.add_argument('dest', nargs='?', default='lessons', metavar='DEST', help='the folder (lessons); a lesson in it that you changed is left as it is')
+    lessons.add_argument('--clear', action='store_true', help='without their outputs, to type along')
 
     command('doctor', _doctor, 'Say what is installed, what this machine can do, and what is missing.', 'dogscats doctor')
     return parser
@@ -138,6 +142,16 @@ def _sort_kaggle(args):
     path = sort_kaggle(args.zip, args.dest)
     _show(path)
     print(path)
+
+# %% ../nbs/20_cli.ipynb #bed448bf
+def _lessons(args):
+    from dogscats_course.course import copy_lessons
+    states = copy_lessons(args.dest, args.clear)
+    words = dict(new='new', updated='brought up to date', same='as before', yours='changed by you')
+    print(f"{len(states)} lessons in {args.dest}: {', '.join(f'{n} {w}' for k, w in words.items() if (n := list(states.values()).count(k)))}.")
+    if yours := [str(Path(args.dest)/n) for n, s in states.items() if s == 'yours']:
+        print(f"Left as you have {'it' if len(yours) == 1 else 'them'}: {', '.join(yours)}. For a fresh copy, name another folder.")
+    print(f'Open them: jupyter lab "{args.dest}"' if ' ' in args.dest else f'Open them: jupyter lab {args.dest}')
 
 # %% ../nbs/20_cli.ipynb #27c14f56
 def _memory():

@@ -2,7 +2,8 @@
 import dogscats_course.all as everything
 
 OURS = '''dogscats draw_dogscats check_layout make_dls vgg_learner trainable train_classifier Vgg16 plots score save_classifier load_classifier
-    LayoutError vgg_weights pooled_features class_probs open_photo'''.split()
+    LayoutError vgg_weights pooled_features class_probs open_photo
+    near_duplicates clean_plan ImageCleaner'''.split()
 
 def test_names():
     names = {}

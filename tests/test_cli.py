@@ -1,5 +1,5 @@
 "The command `dogscats`, run as a user runs it."
-import os, signal, subprocess, sys
+import json, os, signal, subprocess, sys
 
 import pandas as pd
 import pytest
@@ -10,7 +10,7 @@ def dogscats(*args, cwd=None, **env):
     return subprocess.run([sys.executable, '-c', 'import sys; from dogscats_course.cli import main; sys.exit(main())', *map(str, args)],
                           cwd=cwd, env={**os.environ, **env}, text=True, encoding='utf-8', errors='replace', capture_output=True)
 
-@pytest.mark.parametrize('command', [[], ['train'], ['data'], ['data', 'drawn'], ['data', 'check'], ['data', 'sort-kaggle'], ['data', 'cache'], ['predict'], ['doctor']])
+@pytest.mark.parametrize('command', [[], ['train'], ['data'], ['data', 'drawn'], ['data', 'check'], ['data', 'sort-kaggle'], ['data', 'cache'], ['predict'], ['lessons'], ['doctor']])
 def test_help(command):
     r = dogscats(*command, '--help')
     assert r.returncode == 0 and 'example: dogscats' in r.stdout
@@ -83,6 +83,23 @@ def test_features_are_kept_shown_and_cleared(drawn, tmp_path):
     assert ' 24 ' in shown and ' 16 ' in shown and 'dogscats_course' in shown
     r = dogscats('data', 'cache', '--clear', **cache)
     assert r.returncode == 0 and 'No features' in r.stdout and not list((tmp_path/'cache').rglob('*.rows'))
+
+def test_lessons(tmp_path):
+    r = dogscats('lessons', cwd=tmp_path)
+    names = sorted(p.relative_to(tmp_path/'lessons').as_posix() for p in (tmp_path/'lessons').rglob('*.ipynb'))
+    assert r.returncode == 0 and f'{len(names)} lessons in lessons: {len(names)} new.' in r.stdout and 'jupyter lab lessons' in r.stdout
+    assert '01_seven_lines.ipynb' in names and [p.name for p in tmp_path.iterdir()] == ['lessons']
+    with (tmp_path/'lessons/01_seven_lines.ipynb').open('a') as f: f.write(' ')
+    r = dogscats('lessons', '--clear', cwd=tmp_path)
+    assert r.returncode == 0 and 'brought up to date' in r.stdout and '1 changed by you' in r.stdout and '01_seven_lines.ipynb' in r.stdout
+    assert not any(c.get('outputs') for c in json.loads((tmp_path/'lessons/02_pretrained.ipynb').read_text(encoding='utf-8'))['cells'])
+    r = dogscats('lessons', 'my lessons', cwd=tmp_path)
+    assert r.returncode == 0 and 'jupyter lab "my lessons"' in r.stdout
+
+def test_lessons_with_bad_input(tmp_path):
+    (tmp_path/'file').write_text('mine')
+    r = dogscats('lessons', 'file', cwd=tmp_path)
+    assert r.returncode == 2 and 'is a file' in r.stderr and 'Traceback' not in r.stderr and (tmp_path/'file').read_text() == 'mine'
 
 def test_doctor():
     r = dogscats('doctor')

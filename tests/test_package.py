@@ -8,6 +8,7 @@ from packaging.requirements import Requirement
 
 root = Path(__file__).resolve().parent.parent
 weights = 'dogscats_course/assets/vgg16_bn_imagenet_int8.safetensors'
+LESSONS = [o for d in ('', 'zh') for o in (root/'nbs/lessons'/d).glob('*.ipynb')]
 
 def sh(*cmd, cwd):
     "What `cmd` printed; where it fails, all of it is in the error"
@@ -39,7 +40,7 @@ def fresh(dist, tmp_path_factory):
 
 def test_sdist_is_the_whole_source(dist):
     with tarfile.open(next(dist.glob('*.tar.gz'))) as f: names = {o.split('/', 1)[1] for o in f.getnames() if '/' in o}
-    notebooks = {o.relative_to(root).as_posix() for o in (root/'nbs').glob('*.ipynb')}
+    notebooks = {o.relative_to(root).as_posix() for o in [*(root/'nbs').glob('*.ipynb'), *LESSONS]}
     assert {'settings.ini', 'setup.py', 'pyproject.toml', 'LICENSE', 'NOTICE', 'README.md', weights} | notebooks <= names
 
 def test_wheel_holds_weights_and_licences(dist):
@@ -48,7 +49,7 @@ def test_wheel_holds_weights_and_licences(dist):
         assert f.read(weights) == (root/weights).read_bytes()
     assert {'LICENSE', 'NOTICE'} == {Path(o).name for o in names if '.dist-info/licenses/' in o}
     modules = {o.relative_to(root).as_posix() for o in (root/'dogscats_course').rglob('*.py')}
-    lessons = {f'dogscats_course/lessons/{o.name}' for o in (root/'nbs/lessons').glob('*.ipynb')}
+    lessons = {f"dogscats_course/lessons/{o.relative_to(root/'nbs/lessons').as_posix()}" for o in LESSONS}
     assert modules | lessons | {weights, 'dogscats_course/assets/report.html'} == {o for o in names if '.dist-info/' not in o}
 
 def test_command_in_a_fresh_environment(fresh):
@@ -59,10 +60,18 @@ def test_command_in_a_fresh_environment(fresh):
     ours = Distribution.at(next(site.glob('dogscats_course-*.dist-info')))
     assert ours.version in sh(scripts/'dogscats', '--version', cwd=env)
 
+def test_lessons_in_a_fresh_environment(fresh):
+    env, scripts, site = fresh
+    assert f'{len(LESSONS)} lessons in lessons: {len(LESSONS)} new.' in sh(scripts/'dogscats', 'lessons', cwd=env)
+    assert {o.relative_to(env/'lessons') for o in (env/'lessons').rglob('*.ipynb')} == {o.relative_to(root/'nbs/lessons') for o in LESSONS}
+    assert list((site/'dogscats_course/lessons').glob('*.ipynb')), 'from the wheel, not the checkout'
+
 def test_requirements_are_met_and_unbounded(fresh):
     ours = Distribution.at(next(fresh[2].glob('dogscats_course-*.dist-info')))
     needs = [Requirement(o) for o in ours.requires]
     assert {'fastai', 'torch', 'torchvision'} <= {o.name for o in needs}
+    extras = ours.metadata.get_all('Provides-Extra')
     for o in needs:
+        if o.name == 'dogscats_course': continue  # dev asks for the other extras
         assert [s.operator for s in o.specifier] == ['>='], f'{o}: a lower bound, and no upper one'
-        if not o.marker or o.marker.evaluate({'extra': 'dev'}): assert version(o.name) in o.specifier, f'{o}: {version(o.name)} is installed'
+        if not o.marker or any(o.marker.evaluate({'extra': e}) for e in extras): assert version(o.name) in o.specifier, f'{o}: {version(o.name)} is installed'

@@ -1,0 +1,238 @@
+"""Builds the site into _docs: `make docs`, or `python nbs/docs.py`; with --serve it is shown on this machine.
+
+nbdev processes the notebooks into _proc. Quarto renders them there; where it is not installed, smalldocs does, and `mend` adds what it leaves out."""
+import argparse, base64, hashlib, importlib, inspect, json, os, re, shutil, sys
+from copy import deepcopy
+from functools import partial, reduce
+from http.server import HTTPServer, SimpleHTTPRequestHandler
+from pathlib import Path
+from types import FunctionType, SimpleNamespace
+
+import yaml
+from bs4 import BeautifulSoup
+from fastcore.nbio import read_nb
+from nbdev import doclinks, serve
+from nbdev.config import get_config
+from nbdev.process import Processor
+from nbdev.processors import FilterDefaults, add_show_docs, mk_cell
+from nbdev.quarto import refresh_quarto_yml, render_quarto
+from PIL import Image
+
+root = Path(__file__).resolve().parent.parent
+nbs, proc, out = root/'nbs', root/'_proc', root/'_docs'
+
+# --- the notebooks: what nbdev makes of them, and a little more ---
+
+class split_title(Processor):
+    "The title in a cell of its own: nbdev takes it out with all else that its cell holds"
+    def begin(self):
+        cells = self.nb.cells
+        if m := re.fullmatch(r'(# .*\s*(?:>.*\s*)*)(\S[\s\S]*)', cells[0].source):
+            cells[0].source = m[1]
+            cells.insert(1, mk_cell(m[2], 'markdown'))
+
+class own_markdown(Processor):
+    """A badge becomes a link of its words, since a page asks nobody but its own site; a picture's words are no caption;
+    a link to a file outside nbs leads to its page, or into the repository"""
+    def cell(self, cell):
+        if cell.cell_type != 'markdown': return
+        text = re.sub(r'\[!\[([^\]]*)\]\(https?:[^)]*\)\]\(([^)]*)\)', r'[\1](\2){.badge-link}', cell.source)
+        text = re.sub(r'^!\[([^\]"]+)\](\([^)]+\))$', r'![]\2{fig-alt="\1"}', text, flags=re.M)
+        cell.source = re.sub(r'(?<=\]\()(\.\./[^)#\s]+)', self.address, text)
+    def address(self, m):
+        folder = Path(self.nb.path_).resolve().parent
+        file = (folder/m[1]).resolve()
+        if nbs in file.parents or not file.exists(): return m[1]
+        page = nbs/f'{file.stem.lower()}.qmd'
+        return Path(os.path.relpath(page, folder)).as_posix() if page.exists() else f'{get_config().git_url}/blob/main/{file.relative_to(root).as_posix()}'
+
+class quoted_words(Processor):
+    "The words of a plot may hold a colon, which YAML takes for more than that"
+    def cell(self, cell):
+        if cell.cell_type == 'code': cell.source = re.sub(r'^(#\| *fig-alt:) *([^"\'\s].*)$', lambda m: f'{m[1]} {json.dumps(m[2], ensure_ascii=False)}', cell.source, flags=re.M)
+
+def methods(cls):
+    "The public methods and properties of a class that have documentation of their own"
+    kinds = FunctionType, classmethod, staticmethod, property
+    return [k for k, v in vars(cls).items() if not k.startswith('_') and isinstance(v, kinds) and v.__doc__]
+
+class add_methods(Processor):
+    "A class with its methods below it: nbdev shows the class alone"
+    def begin(self):
+        cells = self.nb.cells
+        for cell in reversed([c for c in cells if getattr(c, 'has_sd', False)]):
+            name, at = cell.source[len('show_doc('):-1], cells.index(cell) + 1
+            if not inspect.isclass(cls := getattr(module_of(self.nb.path_), name, None)): continue
+            cells[at:at] = [mk_cell(f"show_doc({name}.{m}, name='{name}.{m}', title_level=4)") for m in methods(cls)]
+
+class own_types(Processor):
+    "What nbdev runs again is of the module, not of `__main__`"
+    def cell(self, cell):
+        for data in (o.data for o in cell.get('outputs', []) if 'show_doc' in cell.source and 'data' in o):
+            if 'text/markdown' in data: data['text/markdown'] = ''.join(data['text/markdown']).replace('__main__.', '')
+
+class only_exports(Processor):
+    "What documents a name is run again, and nothing else: nbdev runs whatever holds an import"
+    def begin(self):
+        for c in self.nb.cells:
+            if not c.directives_.keys() & {'export', 'exports', 'exporti', 'exec_doc'} and 'show_doc' not in c.source: c.directives_['eval'] = 'false'
+
+class Filter(FilterDefaults):
+    def base_procs(self):
+        procs = super().base_procs()
+        i = procs.index(add_show_docs) + 1
+        return [split_title, own_markdown, quoted_words, only_exports, *procs[:i], add_methods, *procs[i:], own_types]
+
+def know_names():
+    "Let nbdev find the package's names, for links to their documentation and source: it looks for an entry point, and there is none"
+    from dogscats_course import _modidx
+    index = deepcopy(_modidx.d)
+    for syms in index['syms'].values(): syms |= {k.replace('.Learner.', '.'): v for k, v in syms.items() if '.Learner.' in k}
+    ours = SimpleNamespace(name='dogscats_course', dist=SimpleNamespace(name='dogscats_course'), load=lambda: index)
+    doclinks.entry_points = lambda group: [ours]
+
+# --- the pages that are made of the package ---
+
+def notebooks(folder=nbs, files='[0-9]*.ipynb'): return sorted(f for f in folder.glob(files) if not f.parent.name.startswith('.'))
+
+def module_of(path):
+    "The module that a notebook exports"
+    name = re.search(r'#\| default_exp (\w+)', Path(path).read_text(encoding='utf-8'))[1]
+    return importlib.import_module(f'dogscats_course.{name}')
+
+def what_is(module, name):
+    "The first line of a name's documentation; of a value the comment beside it, or itself"
+    o = reduce(getattr, name.split('.'), module)
+    if callable(o) or isinstance(o, property): return (inspect.getdoc(o) or '').partition('\n')[0]
+    m = re.search(rf'^{name} = .*?#\s*(.+)', inspect.getsource(module), re.M)
+    return m[1] if m else f'`{o!r}`'
+
+def names():
+    "Every public name, a table a module, each linked to where its page has it"
+    text = []
+    for f in notebooks():
+        module, page = module_of(f), read_nb(proc/f.name)
+        source = '\n'.join(c.source for c in page.cells)
+        shown = re.findall(r'^show_doc\(([\w.]+)', source, re.M)
+        text += ['', f"## [{module.__name__.split('.')[1]}]({f.name})", '', inspect.getdoc(module).partition('\n')[0].rstrip('.') + '.', '', '| name | what it is |', '|---|---|']
+        for name in dict.fromkeys([*shown, *module.__all__]):
+            anchor = f'#{name.lower()}' if name in shown else ''
+            text.append(f"| [`{name}`]({f.name}{anchor}) | {what_is(module, name).replace('|', chr(92) + '|')} |")
+    return '\n'.join(text) + '\n'
+
+def commands():
+    "The help of every command of `dogscats`"
+    from dogscats_course.cli import _parser
+    os.environ['COLUMNS'] = '80'
+    def leaves(parser):
+        below = [p for a in parser._actions if isinstance(a, argparse._SubParsersAction) for p in a.choices.values()]
+        return [q for p in below for q in leaves(p)] if below else [parser]
+    return '\n'.join(f'## {p.prog}\n\n```\n{p.format_help().strip()}\n```\n' for p in leaves(_parser()))
+
+# --- the yml files ---
+
+def sidebar():
+    "The pages in their order; a lesson is in it as soon as its notebook is there"
+    lessons = [f.relative_to(nbs).as_posix() for f in notebooks(files='lessons/*.ipynb') + notebooks(files='lessons/zh/*.ipynb')]
+    return [dict(text='Home', href='index.ipynb'), 'install.qmd', dict(section='Lessons', href='lessons/index.qmd', contents=lessons),
+            dict(section='Reference', href='reference.qmd', contents=[*(dict(text=module_of(f).__name__.split('.')[1], href=f.name) for f in notebooks()), 'command.qmd']),
+            *(f.name for f in notebooks(files='[a-z]*.ipynb') if f.stem != 'index'), 'faq.qmd', 'changelog.qmd', 'contributing.qmd']
+
+def write_ymls():
+    refresh_quarto_yml()
+    config = yaml.safe_load((nbs/'nbdev.yml').read_text(encoding='utf-8'))
+    config['website']['site-url'] = f'https://{get_config().user}.github.io/{get_config().repo}'
+    for name, o in (('nbdev', config), ('sidebar', dict(website=dict(sidebar=dict(contents=sidebar()))))):
+        (nbs/f'{name}.yml').write_text(yaml.safe_dump(o, sort_keys=False, allow_unicode=True), encoding='utf-8')
+
+# --- what smalldocs leaves out ---
+
+def kept(data, kind):
+    "A picture that is written into a page in base64, as a file of the site"
+    data = base64.b64decode(data)
+    file = out/'pictures'/f'{hashlib.sha256(data).hexdigest()[:16]}.{kind}'
+    file.parent.mkdir(exist_ok=True)
+    file.write_bytes(data)
+    return file
+
+def shown_size(file):
+    "Width and height of a picture: one with more than a browser's 96 dots an inch is shown smaller, and sharp on a screen that has more"
+    with Image.open(file) as im: return [round(n*96/max(96, im.info.get('dpi', [96])[0])) for n in im.size]
+
+landmarks = {'nav.navbar': 'Site', '.quarto-secondary-nav': 'Menu', '#quarto-sidebar': 'Pages', '#quarto-margin-sidebar': 'This page',
+             '#TOC': 'On this page', '.page-navigation': 'Previous and next page'}
+
+def mend(page):
+    "What a page of smalldocs lacks"
+    soup, up = BeautifulSoup(page.read_text(encoding='utf-8'), 'html.parser'), '../'*(len(page.relative_to(out).parts) - 1)
+    for img in soup('img'):
+        if m := re.fullmatch(r'data:image/(\w+);base64,(.*)', img['src'], re.S): img['src'] = up + kept(m[2], m[1]).relative_to(out).as_posix()
+        file = page.parent/img['src']
+        if file.suffix == '.svg' or not file.is_file(): continue
+        img['width'], img['height'] = shown_size(file)
+        img['loading'] = 'lazy'
+    for o in soup.select('.cell-output-display'):  # what a finished progress bar leaves
+        for style in o('style'): style.decompose()
+        if not o.get_text(strip=True) and not o.find(['img', 'svg']): o.decompose()
+    for th in soup('th'):  # the corner of a table
+        if not th.get_text(strip=True): th.name = 'td'
+    for h in soup.select('.quarto-listing h5'): h.name = 'h2'
+    for part, name in landmarks.items():
+        for o in soup.select(part): o['aria-label'] = name
+    for o in soup.select('#quarto-margin-sidebar'): o['role'] = 'complementary'
+    for a in soup.select('a[role=navigation]'):  # opens and closes a part of the sidebar: a button
+        a.name = 'button'
+        a['type'] = 'button'
+        del a['role']
+    for a in soup.select('a.toc-action[href*="/edit/"]'):  # pages that are made of a file beside nbs
+        if page.stem in ('changelog', 'contributing'): a['href'] = f"{get_config().git_url}/edit/main/{page.stem.upper()}.md"
+    page.write_text(str(soup), encoding='utf-8')
+
+def smalldocs():
+    "Renders _proc without Quarto; gives the links that lead nowhere"
+    from smalldocs.config import load
+    from smalldocs.site import Site
+    class Named(Site):
+        "A site whose pages have the names that nbdev gives them, as in Quarto"
+        def read(self, src):
+            page = super().read(src)
+            if name := page.front.get('output-file'): page.out = page.out.with_name(name)
+            return page
+        def find_page(self, target): return super().find_page(target) or next((p for p in self.pages.values() if p.out == target), None)
+    site = Named(load(proc), quiet=True)
+    site.build()
+    return [f'{page}: there is no {link}' for page, link in site.broken]
+
+# --- the command ---
+
+def build(quarto):
+    "The whole site, with Quarto or without it; gives what is wrong with it, in words"
+    os.chdir(root)  # where nbdev looks for its settings
+    write_ymls()
+    know_names()
+    serve.FilterDefaults = Filter
+    serve.proc_nbs(nbs, n_workers=0, force=True, skip_file_re=r'^[_.]|\.py$')
+    texts = dict(names=names(), commands=commands(), **{k: (root/f'{k.upper()}.md').read_text(encoding='utf-8') for k in ('changelog', 'contributing')})
+    for k, text in texts.items(): (proc/f'_{k}.md').write_text(text, encoding='utf-8')
+    problems = (render_quarto(proc, proc/out.name) or []) if quarto else smalldocs()
+    shutil.rmtree(out, ignore_errors=True)
+    (proc/out.name).rename(out)
+    if not quarto:
+        for page in out.rglob('*.html'): mend(page)
+    return problems
+
+def main(argv=None):
+    "The command line; gives the exit status"
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('--serve', action='store_true', help='serve _docs at http://localhost:8000 when it is built')
+    parser.add_argument('--smalldocs', action='store_true', help='take smalldocs, though Quarto is installed')
+    args = parser.parse_args(argv)
+    problems = build(quarto=shutil.which('quarto') and not args.smalldocs)
+    print(*problems, f"{len(list(out.rglob('*.html')))} pages in {out.name}", sep='\n', file=sys.stderr if problems else sys.stdout)
+    if args.serve:
+        print('Serving it at http://localhost:8000, until Ctrl-C.')
+        try: HTTPServer(('localhost', 8000), partial(SimpleHTTPRequestHandler, directory=out)).serve_forever()
+        except KeyboardInterrupt: pass
+    return int(bool(problems))
+
+if __name__ == '__main__': sys.exit(main())

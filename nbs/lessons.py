@@ -1,0 +1,141 @@
+"""Gives the lessons their badges and install cell, executes them and keeps their outputs: `make lessons`,
+or `python nbs/lessons.py 03_reading_mistakes` for one of them."""
+import argparse, hashlib, json, os, re, sys, tempfile, time, tomllib
+from pathlib import Path
+
+import nbformat
+from fastcore.nbio import nb2str
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
+from nbdev.clean import clean_nb
+from nbformat.v4 import new_code_cell, new_markdown_cell
+
+root = Path(__file__).resolve().parent.parent
+folder = root/'nbs/lessons'
+# the one place that names owner and repository
+repository = tomllib.loads((root/'pyproject.toml').read_text(encoding='utf-8'))['project']['urls']['Repository']
+
+def lessons(folder=folder):
+    "The lessons, each by its name: `01_seven_lines`, `zh/01_seven_lines`"
+    found = {p.relative_to(folder).with_suffix('').as_posix(): p for p in sorted(folder.rglob('*.ipynb'))}
+    return {name: p for name, p in found.items() if not re.search(r'(^|/)\.', name)}
+
+# --- what every lesson begins with ---
+
+def badges(name):
+    "The text of the cell that opens a lesson elsewhere"
+    page = f'{repository}/blob/main/nbs/lessons/{name}.ipynb'
+    links = dict(Colab=('https://colab.research.google.com/assets/colab-badge.svg', page.replace('https://github.com/', 'https://colab.research.google.com/github/')),
+                 Kaggle=('https://kaggle.com/static/images/open-in-kaggle.svg', f'https://kaggle.com/kernels/welcome?src={page}'))
+    return '\n'.join(f'[![Open in {site}]({picture})]({link})' for site, (picture, link) in links.items())
+
+install = f"""#| hide
+# Colab and Kaggle have no dogscats_course yet. Where it is installed, this cell does nothing.
+import os
+from importlib.util import find_spec
+if find_spec('dogscats_course') is None:
+    if {{'COLAB_RELEASE_TAG', 'KAGGLE_KERNEL_RUN_TYPE'}} & os.environ.keys():
+        print('Installing dogscats_course: a minute or two. On Kaggle, Internet must be on in the settings.')
+        %pip install -q git+{repository}
+    else: print('The package is not installed here: pip install git+{repository}')"""
+
+def prepared(nb, name):
+    "`nb` with its badges and install cell, made anew, after the title"
+    title, *rest = (c for c in nb.cells if c.id not in ('badges', 'install'))
+    if title.cell_type != 'markdown' or not title.source.startswith('# '): raise ValueError('the first cell is not the title, `# ...`')
+    nb.cells = [title, new_markdown_cell(badges(name), id='badges'), new_code_cell(install, id='install'), *rest]
+    return nb
+
+# --- execution ---
+
+def surroundings(tmp):
+    "The environment of a kernel whose data and caches lie below `tmp`, and in whose reach no real photos are"
+    env = {k: v for k, v in os.environ.items() if k not in ('DOGSCATS_DATA', 'MPLBACKEND')}
+    return {**env, 'FASTAI_HOME': str(Path(tmp)/'fastai'), 'XDG_CACHE_HOME': str(Path(tmp)/'cache')}
+
+def client(nb, cwd):
+    "What executes `nb` in a fresh kernel in the folder `cwd`; a timeout of ten minutes a cell"
+    return NotebookClient(nb, kernel_name='python3', timeout=600, resources={'metadata': {'path': str(cwd)}},
+                          coalesce_streams=True, record_timing=False, store_widget_state=False, extra_arguments=['--log-level=ERROR'])
+
+def code(nb): return [c for c in nb.cells if c.cell_type == 'code']
+
+progress = re.compile(r'<style>.*?\bprogress\b.*?</style>', re.S)
+def shown(o):
+    "Does output `o` show anything? What a finished progress bar leaves does not."
+    data = o.get('data', {})
+    return 'text/html' not in data or bool(progress.sub('', data['text/html']).strip()) or any(k.startswith('image/') for k in data)
+
+def tidied(nb):
+    "`nb` without outputs that show nothing once the kernel is gone, or the same twice"
+    for c in code(nb):
+        c.outputs = [o for o in c.outputs if shown(o)]
+        for data in (o.get('data', {}) for o in c.outputs):
+            data.pop('application/vnd.jupyter.widget-view+json', None)  # a widget whose state is not here
+            if 'text/html' in data: data.pop('text/markdown', None)     # the same again, as the source text of HTML
+            if 'image/jpeg' in data: data.pop('image/png', None)        # the same picture again, ten times as large
+    return nb
+
+# --- what may be kept ---
+
+def _path_of_this_machine():
+    own = {root, Path.home(), Path(tempfile.gettempdir()), Path(sys.prefix), *(Path(p) for k in ('FASTAI_HOME', 'TORCH_HOME', 'XDG_CACHE_HOME') if (p := os.environ.get(k)))}
+    names = {s for p in own for q in (p, p.resolve()) for s in (str(q), q.as_posix(), repr(str(q))[1:-1]) if len(q.parts) > 1}
+    return re.compile(rf"(?<![\w.])(?:{'|'.join(map(re.escape, sorted(names, key=len, reverse=True)))})(?!\w)")
+machine = _path_of_this_machine()
+
+def problems(nb):
+    "What of the outputs must not be kept, in words"
+    for c in code(nb):
+        for o in c.outputs:
+            if o.output_type == 'error':
+                yield f'cell {c.id} ends in {o.ename}: {o.evalue}'
+                continue
+            for text in [o.get('text', ''), *(v for k, v in o.get('data', {}).items() if isinstance(v, str) and (k.startswith('text/') or k == 'image/svg+xml'))]:
+                yield from (f'cell {c.id} shows a path of this machine: {line.strip()[:200]}' for line in text.splitlines() if machine.search(line))
+
+def cleaned(nb):
+    "The text of the file, as nbdev-clean leaves it"
+    nb = json.loads(nbformat.writes(nb))
+    clean_nb(nb)
+    return nb2str(nb)
+
+def hashes(nb):
+    "A hash of each code cell, by its id: where it differs from the one in outputs.json, an output is older than its code"
+    return {c.id: hashlib.sha256(c.source.encode()).hexdigest()[:16] for c in code(nb)}
+
+# --- the command ---
+
+def make(name, path, tmp):
+    "Execute a lesson and keep its outputs; where `ValueError` is raised, its file is as it was"
+    nb, tmp = prepared(nbformat.read(path, as_version=4), name), Path(tmp)
+    with tempfile.TemporaryDirectory(dir=tmp) as own:  # features are computed anew, pictures are drawn once for all
+        (cwd := Path(own)/'lesson').mkdir()
+        try: client(nb, cwd).execute(env={**surroundings(tmp), 'XDG_CACHE_HOME': own})
+        except (CellExecutionError, CellTimeoutError, DeadKernelError) as e: raise ValueError(str(e)) from None
+    if found := list(problems(tidied(nb))): raise ValueError('\n  '.join(found))
+    path.write_text(cleaned(nb), encoding='utf-8', newline='\n')
+    return hashes(nb)
+
+def main(argv=None, folder=folder):
+    "The command line; gives the exit status"
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('names', nargs='*', metavar='NAME', help='such as 03_reading_mistakes or zh/01_seven_lines; all of them without one')
+    found, names = lessons(folder), parser.parse_args(argv).names
+    if unknown := [n for n in names if n not in found]: parser.error(f"there is no lesson {', '.join(unknown)}: they are {', '.join(found)}")
+    index, bad = folder/'outputs.json', 0
+    with tempfile.TemporaryDirectory(prefix='lessons_') as tmp:
+        for name in names or found:
+            start = time.time()
+            try: new = make(name, found[name], tmp)
+            except ValueError as e:
+                bad += 1
+                print(f'{name}: not saved, for {e}', file=sys.stderr, flush=True)
+                continue
+            old = json.loads(index.read_text(encoding='utf-8')) if index.exists() else {}
+            kept = {k: v for k, v in {**old, name: new}.items() if k in found}
+            index.write_text(json.dumps(kept, indent=1, sort_keys=True) + '\n', encoding='utf-8', newline='\n')
+            print(f'{name}: {time.time() - start:.0f} s', flush=True)
+    return int(bad > 0)
+
+if __name__ == '__main__': sys.exit(main())

@@ -1,0 +1,179 @@
+"""Each lesson runs as a whole and keeps what it promises; its file is as `make lessons` leaves it, and made as a lesson should be."""
+import json, posixpath, re, runpy
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+
+root = Path(__file__).resolve().parent.parent
+maker = runpy.run_path(str(root/'nbs/lessons.py'))
+code, folder = maker['code'], root/'nbs/lessons'
+
+# What holds in a lesson's kernel after its last cell: Python expressions, by the name of the lesson without its language.
+PROMISES = {
+    '01_seven_lines': ["vgg.learn.history.accuracy.iloc[-1] > 0.9", "losses[-1] < losses[0]/10", "tries.accuracy.iloc[-1] > 0.9"],
+    '02_pretrained': ["same_class(x) > .8 > same_class(pixels)", "from_few(x, 20) > .8 > from_few(pixels, 20)", "len(classes) == 1000 and len(cats) == 5 and len(dogs) > 100"],
+    '03_reading_mistakes': ["0 < right.sum() < len(right)", "abs(right.float().mean() - scores['accuracy']) < 1e-6", "clips.log_loss.min() <= clips.log_loss.iloc[0]",
+                            "covered['the brightest fifth'].mean() < covered['the darkest fifth'].mean()"],
+    '04_vgg': ["max((p - q).abs().max().item() for p, q in zip(a, b)) < 1e-5", "fields == [6, 16, 44, 100, 212]", "len(layers) == 52 and layers.parameters.sum() == n_weights([torchvisions])",
+               "nets['billion steps']['vgg19_bn'] > nets['billion steps']['vgg16_bn']"],
+    '05_fine_tuning': ["figures.trained.is_monotonic_increasing", "figures.accuracy.min() > 0.7", "max(moved(learners['head'], nn.BatchNorm2d, 'running_mean')) == 0",
+                       "max(moved(loose, nn.Conv2d, 'weight')) == 0 < max(moved(loose, nn.BatchNorm2d, 'running_mean'))"],
+    '06_fast': ["min(same.values()) > 0.999", "max(rates.values()) >= rates['plain']", "len(learn.history) >= 8"],
+    '07_kaggle': ["ours['accuracy'] > 0.9", "csv.is_file() and len(pd.read_csv(csv)) == len(test.items)", "losses[name] <= losses['one head']"],
+    '08_your_photos': ["len(leaks(mine)) == 0", "len(left) <= 5", "rows['first, measured on clean photos']['accuracy'] > before['accuracy']",
+                       "after['accuracy'] > 0.9"],
+    '09_sharing': ["gap < 1e-4", "'95 % interval' in card", "sorted(f.name for f in to_upload.iterdir()) == ['README.md', 'config.json', 'model.safetensors']",
+                   "max(abs(its['classify'](photo)[c] - p) for c, p in classify(photo).items()) < 1e-3"],
+}
+
+LESSONS = maker['lessons']()
+each = pytest.mark.parametrize('name', LESSONS)
+
+def read(name): return nbformat.read(LESSONS[name], as_version=4)
+
+def test_there_are_lessons(): assert {'01_seven_lines', 'zh/01_seven_lines'} <= set(LESSONS)
+
+# --- running them ---
+
+trains = re.compile(r'(?<!def )\b(?:fit_head|fit|fine_tune|fit_one_cycle|train_classifier|finetune)\(')
+
+@pytest.fixture(scope='session')
+def caches(tmp_path_factory):
+    "One folder for the pictures and the features of all lessons: drawn and computed once"
+    return tmp_path_factory.mktemp('lessons')
+
+def run(nb, cwd, caches, promises=()):
+    "Execute `nb`, the cells that train twice, then see to the promises; gives those that were broken"
+    client, broken = maker['client'](nb, cwd), []
+    with client.setup_kernel(env=maker['surroundings'](caches)):
+        for i, c in enumerate(nb.cells):
+            for _ in range(2 if c.cell_type == 'code' and trains.search(c.source) else 1): client.execute_cell(c, i)
+        for p in promises:
+            nb.cells.append(c := new_code_cell(f'print(bool({p}))'))
+            client.execute_cell(c, len(nb.cells) - 1)
+            if nb.cells.pop().outputs[-1].get('text') != 'True\n': broken.append(p)
+    return broken
+
+@each
+def test_runs_and_keeps_its_promises(name, caches, tmp_path):
+    promises = PROMISES.get(Path(name).name)
+    assert promises, f'add to PROMISES what holds after {name}'
+    nb, kept = read(name), read(name)
+    assert run(nb, tmp_path, caches, promises) == []
+    fresh = [c.id for c in code(maker['tidied'](nb)) if c.outputs]
+    assert [i for i in fresh if not next(c for c in kept.cells if c.id == i).outputs] == [], 'no output is kept of these cells: run `make lessons`'
+
+# --- their files ---
+
+@each
+def test_outputs_are_as_new_as_the_code(name):
+    index = json.loads((folder/'outputs.json').read_text(encoding='utf-8'))
+    assert index.get(name) == maker['hashes'](read(name)), f'the outputs are older than the code: run `make lessons`, or python nbs/lessons.py {name}'
+
+def test_outputs_of_lessons_alone_are_listed():
+    assert set(json.loads((folder/'outputs.json').read_text(encoding='utf-8'))) == set(LESSONS), 'run `make lessons`'
+
+@each
+def test_file_is_as_the_tool_leaves_it(name):
+    nb, text = read(name), LESSONS[name].read_text(encoding='utf-8')
+    assert list(maker['problems'](nb)) == []
+    assert maker['cleaned'](maker['tidied'](maker['prepared'](nb, name))) == text, f'run `make lessons`, or python nbs/lessons.py {name}'
+
+@each
+def test_pictures_have_alternative_text(name):
+    for c in code(read(name)):
+        data = [o.get('data', {}) for o in c.outputs]
+        if any(k.startswith('image/') for d in data for k in d): assert re.search(r'^#\| fig-alt: \S', c.source, re.M), f'cell {c.id}'
+        for tag in re.findall(r'<img\b[^>]*>', ''.join(d.get('text/html', '') for d in data)): assert re.search(r'\balt="[^"]', tag), f'cell {c.id}: {tag[:80]}'
+
+link = re.compile(r'(?:\]\(|\b(?:src|href)=")(?![\w+.-]+:|#|/)([^)"#\s]+)')
+
+@each
+def test_links_lead_somewhere(name):
+    links = [o for c in read(name).cells if c.cell_type == 'markdown' for o in link.findall(re.sub(r'```.*?```|`[^`]*`', '', c.source, flags=re.S))]
+    assert [o for o in links if not (LESSONS[name].parent/o).exists()] == []
+
+heading = re.compile(r'^#{2,3} .*', re.M)
+exercise = re.compile(r'### (?:Exercise|练习) ?(\d)\b')
+answer = re.compile(r'<details>\s*<summary>[^<]+</summary>\n\n.*\S.*\n\n</details>', re.S)
+
+@each
+def test_exercises(name):
+    text = '\n\n'.join(c.source for c in read(name).cells if c.cell_type == 'markdown')
+    parts = [p for p in re.split(r'^(?=#{1,3} )', text, flags=re.M) if exercise.match(p)]
+    assert [int(exercise.match(p)[1]) for p in parts] == list(range(1, len(parts) + 1)) and 3 <= len(parts) <= 5
+    assert [p for p in parts if len(answer.findall(p)) != 1] == [], 'one folded answer each, with a blank line before and after'
+
+@pytest.mark.parametrize('name', [n for n in LESSONS if '/' in n])
+def test_a_translation_has_the_same_code(name):
+    ours, other = ([re.sub(r'^#\| fig-alt:.*', '', c.source, flags=re.M) for c in code(read(n))] for n in (name, Path(name).name))
+    assert ours == other, 'only the words for pictures may differ'
+
+# --- the tool, on lessons made for the purpose ---
+
+def lesson(folder, *sources, name='01_first', title='# 1. First'):
+    path = folder/f'{name}.ipynb'
+    path.parent.mkdir(parents=True, exist_ok=True)
+    nbformat.write(new_notebook(cells=[new_markdown_cell(title, id='title'), *(new_code_cell(s, id=f'cell{i}') for i, s in enumerate(sources))]), path)
+    return path
+
+def make(folder, *names): return maker['main'](list(names), folder)
+
+def test_tool_is_idempotent(tmp_path):
+    path = lesson(tmp_path, 'import os; print(os.listdir())', "#| fig-alt: A line\nimport matplotlib.pyplot as plt\nplt.plot([1, 2]);", "open('left.txt', 'w').close()")
+    assert make(tmp_path) == 0
+    first, index, nb = path.read_bytes(), (tmp_path/'outputs.json').read_bytes(), nbformat.read(path, as_version=4)
+    assert [c.id for c in nb.cells] == ['title', 'badges', 'install', 'cell0', 'cell1', 'cell2'] and 'image/png' in nb.cells[4].outputs[0].data
+    assert nb.cells[3].outputs[0].text == '[]\n' and sorted(p.name for p in tmp_path.iterdir()) == ['01_first.ipynb', 'outputs.json']
+    assert make(tmp_path) == 0 and (path.read_bytes(), (tmp_path/'outputs.json').read_bytes()) == (first, index)
+
+@pytest.mark.parametrize('source,words', [('1/0', 'ZeroDivisionError'), ('import os; os.getcwd()', 'a path of this machine'), ('import sys; print(sys.prefix + "/lib")', 'a path of this machine'),
+                                          ('import os; os._exit(1)', 'died')])
+def test_tool_refuses(tmp_path, capfd, source, words):
+    path, good = lesson(tmp_path, source), lesson(tmp_path, '1 + 1', name='zh/02_second')
+    before = path.read_bytes()
+    assert make(tmp_path) == 1 and path.read_bytes() == before
+    assert set(json.loads((tmp_path/'outputs.json').read_text())) == {'zh/02_second'}, 'the others are made'
+    assert words in capfd.readouterr().err
+
+def test_tool_refuses_what_is_no_lesson(tmp_path, capfd):
+    lesson(tmp_path, '1', title='no title')
+    assert make(tmp_path) == 1 and 'is not the title' in capfd.readouterr().err
+    with pytest.raises(SystemExit): make(tmp_path, '02_nowhere')
+    assert '01_first' in capfd.readouterr().err
+
+def test_tool_keeps_what_it_knows_of_the_others(tmp_path):
+    lesson(tmp_path, '1')
+    other = lesson(tmp_path, '2', name='02_second')
+    make(tmp_path)
+    lesson(tmp_path, '3')
+    old = json.loads((tmp_path/'outputs.json').read_text())
+    assert make(tmp_path, '01_first') == 0
+    new = json.loads((tmp_path/'outputs.json').read_text())
+    assert new['02_second'] == old['02_second'] and new['01_first'] != old['01_first']
+    other.unlink()
+    make(tmp_path)
+    assert set(json.loads((tmp_path/'outputs.json').read_text())) == {'01_first'}
+
+def test_what_shows_nothing_is_not_kept(tmp_path):
+    path = lesson(tmp_path, 'from fastprogress.fastprogress import progress_bar\nfor _ in progress_bar(range(3), leave=False): pass', 'import ipywidgets; ipywidgets.IntSlider()', "from PIL import Image; Image.new('RGB', (9, 9))")
+    assert make(tmp_path) == 0
+    nb = nbformat.read(path, as_version=4)
+    assert nb.cells[3].outputs == [] and [set(c.outputs[0].data) for c in nb.cells[4:]] == [{'text/plain'}, {'image/jpeg', 'text/plain'}] and 'widgets' not in nb.metadata
+
+@pytest.mark.parametrize('site', ['COLAB_RELEASE_TAG', 'KAGGLE_KERNEL_RUN_TYPE', None])
+@pytest.mark.parametrize('missing', [True, False])
+def test_install_cell(site, missing, monkeypatch, capsys):
+    from IPython.core.inputtransformer2 import TransformerManager
+    from importlib import util
+    ran, source = [], TransformerManager().transform_cell(maker['install'])
+    for k in ('COLAB_RELEASE_TAG', 'KAGGLE_KERNEL_RUN_TYPE'): monkeypatch.delenv(k, raising=False)
+    if site: monkeypatch.setenv(site, '1')
+    if missing: monkeypatch.setattr(util, 'find_spec', lambda name: None)
+    class Shell:
+        def run_line_magic(self, *args): ran.append(args)
+    exec(source, dict(get_ipython=Shell))
+    assert ran == ([('pip', f"install -q git+{maker['repository']}")] if site and missing else [])
+    assert bool(capsys.readouterr().out) == missing

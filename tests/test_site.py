@@ -1,0 +1,184 @@
+"The site: it is built, whole, and read in a browser as a visitor would."
+import ast, re, runpy, shutil, subprocess, sys, threading
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from importlib import import_module
+from pathlib import Path
+from urllib.parse import unquote, urljoin, urlsplit
+
+import pytest
+from bs4 import BeautifulSoup
+from playwright.sync_api import sync_playwright
+
+root = Path(__file__).resolve().parent.parent
+browser_file = next(filter(None, map(shutil.which, ('chromium', 'chromium-browser', 'google-chrome'))), None)
+
+# --- what can be read without building it ---
+
+def words(node):
+    "The text of a message, with … where a value stands"
+    if isinstance(node, ast.Constant): return node.value
+    if isinstance(node, ast.JoinedStr): return ''.join(v.value if isinstance(v, ast.Constant) else '…' for v in node.values)
+    if isinstance(node, ast.BinOp): return f'{words(node.left)}{words(node.right) or ""}'
+
+def messages(file):
+    "Every sentence of an error: what its class is called with, and what the functions `…_slip` return"
+    for node in ast.walk(ast.parse(file.read_text(encoding='utf-8'))):
+        if isinstance(node, ast.Call) and ast.unparse(node.func).endswith('Error'): found = node.args[:1]
+        elif isinstance(node, ast.FunctionDef) and node.name.endswith('_slip'): found = [n.value for n in ast.walk(node) if isinstance(n, ast.Return)]
+        else: continue
+        yield from (m.rstrip('…') for m in map(words, found) if m)
+
+def test_the_faq_has_every_error_and_no_other():
+    faq = (root/'nbs/faq.qmd').read_text(encoding='utf-8')
+    entries = {m.rstrip('…') for _, m in re.findall(r'^> (`+) ?(.+?) ?\1$', faq, re.M)}
+    raised = {m for f in (root/'dogscats_course').glob('*.py') for m in messages(f)}
+    assert not (missing := sorted(raised - entries)), 'write into nbs/faq.qmd what to do about:\n' + '\n'.join(missing)
+    assert not (gone := sorted(entries - raised)), 'no module raises these any more:\n' + '\n'.join(gone)
+
+def test_the_logo_is_in_step():
+    assert (root/'nbs/images/logo.svg').read_text(encoding='utf-8') == runpy.run_path(str(root/'nbs/logo.py'))['logo'](), 'run nbs/logo.py'
+
+# --- the built site, as files ---
+
+@pytest.fixture(scope='module')
+def site():
+    "The folder of the site, built anew"
+    r = subprocess.run([sys.executable, root/'nbs/docs.py', '--smalldocs'], text=True, encoding='utf-8', errors='replace', timeout=900,
+                       stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    assert r.returncode == 0, r.stdout
+    return root/'_docs'
+
+@pytest.fixture(scope='module')
+def pages(site):
+    "Each page of it, by its address"
+    return {f.relative_to(site).as_posix(): BeautifulSoup(f.read_text(encoding='utf-8'), 'html.parser') for f in sorted(site.rglob('*.html'))}
+
+def test_every_notebook_has_its_page(pages):
+    for f in [*(root/'nbs').glob('*.ipynb'), *(root/'nbs/lessons').rglob('[0-9]*.ipynb')]:
+        assert (f.parent.relative_to(root/'nbs')/f"{re.sub('^[0-9]+_', '', f.stem)}.html").as_posix() in pages
+
+def test_no_link_is_broken(site, pages):
+    ids, bad = {page: {t['id'] for t in soup(id=True)} for page, soup in pages.items()}, []
+    for page, soup in pages.items():
+        for link in [t.get('href') or t.get('src') for t in soup(['a', 'img', 'link', 'script'])]:
+            if not link or urlsplit(link).scheme: continue
+            target = urlsplit(urljoin(page, link))
+            path = unquote(target.path) or page
+            if not (site/path).exists() or target.fragment and unquote(target.fragment) not in ids.get(path, ()): bad.append(f'{page}: {link}')
+    assert not bad, '\n'.join(bad)
+
+def test_the_reference_has_every_name(pages):
+    text = {c.get_text() for c in pages['reference.html']('code')}
+    modules = [import_module(f'dogscats_course.{f.stem}') for f in (root/'dogscats_course').glob('[a-z]*.py') if f.stem != 'all']
+    assert [n for m in modules for n in m.__all__ if n not in text] == []
+    for m in modules:  # and each its documentation
+        page = pages[f"{m.__name__.split('.')[1]}.html"]
+        assert [n for n in m.__all__ if callable(getattr(m, n)) and not page.find(id=n.lower())] == []
+
+def test_a_page_can_be_edited(pages):
+    for page, soup in pages.items():
+        at = re.fullmatch(r'https://github\.com/\S+?/edit/main/(\S+)', soup.select_one('a.toc-action')['href'])[1]
+        assert (root/at).is_file(), f'{page}: {at}'
+
+def test_lessons_lead_to_each_other(pages):
+    lessons = [f"lessons/{re.sub('^[0-9]+_', '', f.stem)}.html" for f in sorted((root/'nbs/lessons').glob('[0-9]*.ipynb'))]
+    for a, b in zip(lessons, lessons[1:]):
+        assert urljoin(a, pages[a].select_one('.nav-page-next a')['href']) == b
+        assert urljoin(b, pages[b].select_one('.nav-page-previous a')['href']) == a
+
+# --- in a browser ---
+
+class Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *args): pass
+
+@pytest.fixture(scope='module')
+def address(site):
+    with ThreadingHTTPServer(('localhost', 0), partial(Quiet, directory=site)) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f'http://localhost:{server.server_port}/'
+        server.shutdown()
+
+@pytest.fixture(scope='module')
+def browser():
+    if not browser_file: pytest.skip('no Chromium on this machine (Debian: apt-get install chromium)')
+    with sync_playwright() as p:
+        browser = p.chromium.launch(executable_path=browser_file, args=['--no-sandbox'])
+        yield browser
+        browser.close()
+
+@pytest.fixture(scope='module')
+def axe(tmp_path_factory):
+    "The script that checks a page for those who cannot see it, or not well"
+    if not (npm := shutil.which('npm')): pytest.skip('no npm on this machine, which brings axe-core (Debian: apt-get install npm)')
+    path = tmp_path_factory.mktemp('axe')
+    r = subprocess.run([npm, 'install', '--no-audit', '--no-fund', '--prefix', path, 'axe-core@4'], capture_output=True, text=True)
+    if r.returncode: pytest.skip(f'npm could not bring axe-core: {r.stderr[-200:]}')
+    return (path/'node_modules/axe-core/axe.min.js').read_text(encoding='utf-8')
+
+@pytest.mark.parametrize('width, scheme', [(1300, 'light'), (390, 'light'), (1300, 'dark'), (390, 'dark')])
+def test_every_page(browser, address, pages, axe, width, scheme):
+    context, wrong = browser.new_context(viewport=dict(width=width, height=900), color_scheme=scheme), []
+    page = context.new_page()
+    page.on('request', lambda r: wrong.append(f'{page.url} asks {r.url}') if not r.url.startswith((address, 'data:')) else None)
+    page.on('response', lambda r: wrong.append(f'{page.url} lacks {r.url}') if r.status >= 400 else None)
+    page.on('console', lambda m: wrong.append(f'{page.url} says {m.text}') if m.type in ('error', 'warning') else None)
+    page.on('pageerror', lambda e: wrong.append(f'{page.url} fails: {e}'))
+    for name in pages:
+        page.goto(address + name)
+        images = page.evaluate('''() => Promise.all([...document.images].map(async i => { i.loading = 'eager';
+            await i.decode().catch(() => 0); return [i.src, i.naturalWidth > 0, i.hasAttribute('alt') && (i.alt.length > 5 || !!i.closest('a'))]; }))''')
+        wrong += [f'{name}: {"no words for" if loaded else "no"} picture {src}' for src, loaded, alt in images if not loaded or not alt]
+        if (used := page.evaluate('document.documentElement.scrollWidth')) > width: wrong.append(f'{name} is {used} pixels wide')
+        light = sum(map(int, re.findall(r'\d+', page.evaluate('getComputedStyle(document.body).backgroundColor'))[:3]))
+        if (light < 200) != (scheme == 'dark'): wrong.append(f'{name} is not {scheme}')
+        if (width, scheme) not in ((1300, 'light'), (390, 'dark')): continue  # a second each
+        page.evaluate(axe)
+        for v in page.evaluate("axe.run({resultTypes: ['violations']}).then(r => r.violations)"):
+            wrong += [f"{name}: {v['id']}: {n['html'][:150]}: {n['failureSummary'][:300]}" for n in v['nodes'][:3]]
+    context.close()
+    assert not wrong, '\n'.join(wrong)
+
+@pytest.fixture
+def page(browser, address):
+    context = browser.new_context(viewport=dict(width=390, height=800), color_scheme='light')
+    yield context.new_page()
+    context.close()
+
+def test_search_finds_a_name(page, address):
+    page.set_viewport_size(dict(width=1300, height=900))
+    page.goto(address + 'lessons/index.html')
+    page.keyboard.press('/')
+    page.keyboard.type('fit_head')
+    first = page.locator('.search-result').first
+    assert 'Learner.fit_head' in first.inner_text()
+    first.click()
+    page.wait_for_url('**/learner.html#learner.fit_head')
+
+def test_the_menus_of_a_phone(page, address):
+    page.goto(address + 'index.html')
+    assert not page.locator('.navbar-nav', has_text='Lessons').is_visible()
+    page.locator('.navbar-toggler').click()
+    page.locator('.navbar-nav a', has_text='Lessons').click()
+    page.wait_for_url('**/lessons/**')
+    page.locator('.quarto-btn-toggle').click()
+    link = page.locator('#quarto-sidebar a', has_text='FAQ')
+    link.scroll_into_view_if_needed()
+    link.click()
+    page.wait_for_url('**/faq.html')
+
+def test_dark_at_a_click_and_from_then_on(page, address):
+    def dark(): return sum(map(int, re.findall(r'\d+', page.evaluate('getComputedStyle(document.body).backgroundColor'))[:3])) < 200
+    page.set_viewport_size(dict(width=1300, height=900))
+    page.goto(address + 'index.html')
+    assert not dark()
+    page.locator('.quarto-color-scheme-toggle').click()
+    assert dark()
+    page.goto(address + 'learner.html')
+    assert dark()
+
+def test_by_keyboard(page, address):
+    "What has the focus shows it"
+    page.goto(address + 'index.html')
+    for _ in range(3): page.keyboard.press('Tab')
+    assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == 'solid'
