@@ -22,8 +22,8 @@ def files(drawn, tmp_path): return sorted(shutil.copytree(drawn/'train', tmp_pat
 def computed(monkeypatch):
     "How many photos went through the body"
     seen = []
-    def count(learn, dl, form=None):
-        for x, y in iter_features(learn, dl, form):
+    def count(learn, dl, *args):
+        for x, y in iter_features(learn, dl, *args):
             seen.append(len(x))
             yield x, y
     monkeypatch.setattr(features, 'iter_features', count)
