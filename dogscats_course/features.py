@@ -60,7 +60,7 @@ def _folded(m):
         else: layers.append(_folded(l))
     return nn.Sequential(*layers)
 
-# %% ../nbs/03_features.ipynb #f283a6f2
+# %% ../nbs/03_features.ipynb #59f9af35
 _headroom = 1.05 # an activation may exceed the greatest one measured by so much
 
 class _Quantize(nn.Module):
@@ -92,13 +92,19 @@ class _MaxPool(nn.Module):
         rows = torch.maximum(top, bottom)
         return torch.maximum(rows[..., ::2], rows[..., 1::2])
 
+_agrees = 0.999 # cosine between int8's features and float32's, on average, below which float32 is taken
+
+def _pooled(y): return torch.cat([y.amax((2, 3)), y.mean((2, 3))], dim=1)
+
 def _int8_body(body, x):
-    "`body` in int8, its scales measured on the photos `x`; None if it is not convolutions with ReLU and 2×2 max pooling"
+    """`body` in int8, its scales measured on the photos `x`
+
+    None if it is not convolutions with ReLU and 2×2 max pooling, or if int8 is too coarse for it, as it may be after training with BatchNorm."""
     layers = [l for l in body.modules() if not list(l.children())]
     kinds = ''.join({nn.Conv2d: 'c', nn.ReLU: 'r', nn.MaxPool2d: 'p'}.get(type(l), '?') for l in layers)
     pools = {(l.kernel_size, l.stride, l.padding, l.ceil_mode) for l in layers if isinstance(l, nn.MaxPool2d)}
     if kinds.replace('cr', '').strip('p') or not pools <= {(2, 2, 0, False)}: return
-    steps = [_Quantize(x)]
+    steps, photos = [_Quantize(x)], x
     scale, zero, last = steps[0].scale, steps[0].zero, kinds.rindex('c')
     for i, l in enumerate(layers):
         if isinstance(l, nn.Conv2d):
@@ -109,7 +115,8 @@ def _int8_body(body, x):
         elif isinstance(l, nn.MaxPool2d):
             steps.append(_MaxPool())
             x = steps[-1](x)
-    return nn.Sequential(*steps)
+    fast = nn.Sequential(*steps)
+    return fast if torch.cosine_similarity(_pooled(fast(photos)), _pooled(x)).mean() >= _agrees else None
 
 # %% ../nbs/03_features.ipynb #6f1754cc
 class _To(nn.Module):
