@@ -16,7 +16,7 @@ PROMISES = {
     '02_pretrained': ["same_class(x) > .8 > same_class(pixels)", "from_few(x, 20) > .8 > from_few(pixels, 20)", "len(classes) == 1000 and len(cats) == 5 and len(dogs) > 100"],
     '03_reading_mistakes': ["0 < right.sum() < len(right)", "abs(right.float().mean() - scores['accuracy']) < 1e-6", "clips.log_loss.min() <= clips.log_loss.iloc[0]",
                             "covered['the brightest fifth'].mean() < covered['the darkest fifth'].mean()"],
-    '04_vgg': ["max((p - q).abs().max().item() for p, q in zip(a, b)) < 1e-5", "fields == [6, 16, 44, 100, 212]", "len(layers) == 52 and layers.parameters.sum() == n_weights([torchvisions])",
+    '04_vgg': ["max((p - q).abs().max().item() for p, q in zip(block_outputs(ours, xb), block_outputs(theirs, xb))) < 1e-5", "fields == [6, 16, 44, 100, 212]", "len(layers) == 52 and layers.parameters.sum() == n_weights([torchvisions])",
                "nets['billion steps']['vgg19_bn'] > nets['billion steps']['vgg16_bn']"],
     '05_fine_tuning': ["figures.trained.is_monotonic_increasing", "figures.accuracy.min() > 0.6", "max(moved(learners['head'])) == max(drift(learners['head'])) == 0",
                        "max(moved(loose)) == 0 < max(drift(loose))", "curves['overfitting'].valid_loss.iloc[-1] > curves['about right'].valid_loss.iloc[-1]"],
