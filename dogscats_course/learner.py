@@ -6,7 +6,7 @@
 __all__ = ['last_block', 'FitHistory', 'vgg_splitter', 'class_indices', 'split_features', 'FastFit', 'NameBatchSize',
            'normalize_dls', 'vgg_learner', 'trainable', 'fit_once', 'head_probs', 'class_probs']
 
-# %% ../nbs/04_learner.ipynb #50c3cf36
+# %% ../nbs/04_learner.ipynb #0f27ac68
 import time
 from contextlib import contextmanager
 from functools import partial
@@ -22,6 +22,7 @@ from fastai.vision.all import (BnFreeze, Callback, CancelBackwardException, Cast
     model_meta, no_random, num_distrib, params, rank_distrib, risinstance, trainable_params, vision_learner)
 from fastcore.all import delegates, getcallable, patch
 from torchvision.models import vgg16_bn
+from torchvision.models.vgg import cfgs, make_layers
 
 from .features import body_key, fast_form, kept_features, opens_files, pooled_features, rows_fit, run_once, split_head
 from .weights import vgg_weights
@@ -136,7 +137,7 @@ class NameBatchSize(Callback):
         except torch.OutOfMemoryError: raise _too_large(self.dls.bs) from None
         raise CancelBackwardException  # it is done
 
-# %% ../nbs/04_learner.ipynb #e7b87352
+# %% ../nbs/04_learner.ipynb #d6efa439
 def normalize_dls(
     dls, # `DataLoaders` of photos; changed in place, unless they normalize already
     arch=vgg16_bn, # the architecture that will see them
@@ -146,6 +147,12 @@ def normalize_dls(
         dls.add_tfms([Normalize.from_stats(*model_meta.get(arch, {}).get('stats', imagenet_stats))], 'after_batch')
 
 def _arch_name(arch): return f'timm/{arch}' if isinstance(arch, str) else arch.__name__
+
+def _bare_vgg(pretrained):
+    "`vgg16_bn` without memory for its classifier, whose 120 million weights `vision_learner` draws at random and throws away"
+    with torch.device('meta'): net = vgg16_bn()
+    net.features = make_layers(cfgs['D'], batch_norm=True)
+    return net
 
 def _pretrained_learner(dls, arch, weights, **kwargs):
     "fastai's `vision_learner` of any architecture, with its own ImageNet weights or none"
@@ -157,7 +164,7 @@ def _pretrained_learner(dls, arch, weights, **kwargs):
     except OSError as e: raise ConnectionError(
         f"The weights of {name} could not be downloaded ({getattr(e, 'reason', e)}). Without a network, use vgg16_bn with weights='bundled'.") from None
 
-# %% ../nbs/04_learner.ipynb #bdb7bd33
+# %% ../nbs/04_learner.ipynb #ec92b92b
 @delegates(vision_learner, but=['normalize', 'pretrained'])
 def vgg_learner(
     dls, # `DataLoaders` of photos, as `make_dls` gives them
@@ -174,10 +181,11 @@ def vgg_learner(
     kwargs = dict(metrics=metrics, path=path, train_bn=train_bn, cbs=cbs, **kwargs)
     if arch is vgg16_bn:
         if weights is not None: tensors, weights = vgg_weights(weights)
-        learn = vision_learner(dls, arch, pretrained=False, **{'splitter': vgg_splitter, **kwargs})
+        learn = vision_learner(dls, arch if weights is None else _bare_vgg, pretrained=False, **{'splitter': vgg_splitter, 'cut': -2, **kwargs})
         if weights is not None:
             learn.model[0].load_state_dict({k.replace('features', '0', 1): v for k, v in tensors.items()}, strict=False)  # checked by vgg_weights
             learn.freeze()
+            learn.arch = arch
     else: learn = _pretrained_learner(dls, arch, weights, **kwargs)
     normalize_dls(dls, arch)
     learn.model.to(dls.device)
