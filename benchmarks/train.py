@@ -9,7 +9,7 @@ from common import measure, photos, ratios, save, seed, weights
 if __name__ == '__main__':
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--again', action='store_true', help='measure ours a second time too, with the features kept')
-    parser.add_argument('--sizes', nargs='+', default=['600/200']*5 + ['2000/1000'], metavar='TRAIN/VALID', help='photos of each pair of runs')
+    parser.add_argument('--sizes', nargs='+', default=['600/200', '600/200', '600/200', '2000/1000'], metavar='TRAIN/VALID', help='photos of each pair of runs')
     parser.add_argument('--bs', type=int, default=32, help='photos a batch (32)')
     a = parser.parse_args()
     sides = dict(ratio='ours', again_ratio='again') if a.again else dict(ratio='ours')
@@ -23,4 +23,4 @@ if __name__ == '__main__':
             if a.again: pair['again'] = measure('ours', 'train', **args)
             pair['plain'] = measure('plain', 'train', **args)
             pairs.append(pair | {k: round(pair['plain']['seconds']/pair[side]['seconds'], 1) for k, side in sides.items()})
-            save('train', bs=a.bs, pairs=pairs, **{k: ratios([p[k] for p in pairs]) for k in sides})  # after each, for all take an hour or two
+            save('train', bs=a.bs, pairs=pairs, **{k: ratios([p[k] for p in pairs]) for k in sides})  # after each, for all take more than an hour

@@ -12,8 +12,8 @@ from nbformat.v4 import new_code_cell, new_markdown_cell
 
 root = Path(__file__).resolve().parent.parent
 folder = root/'nbs/lessons'
-# the one place that names owner and repository
-repository = tomllib.loads((root/'pyproject.toml').read_text(encoding='utf-8'))['project']['urls']['Repository']
+project = tomllib.loads((root/'pyproject.toml').read_text(encoding='utf-8'))
+repository = project['project']['urls']['Repository']  # the one place that names owner and repository
 
 def lessons(folder=folder):
     "The lessons, each by its name: `01_seven_lines`, `zh/01_seven_lines`"
@@ -54,9 +54,9 @@ def surroundings(tmp):
     return {**env, 'FASTAI_HOME': str(Path(tmp)/'fastai'), 'XDG_CACHE_HOME': str(Path(tmp)/'cache')}
 
 def client(nb, cwd):
-    "What executes `nb` in a fresh kernel in the folder `cwd`; a timeout of ten minutes a cell"
+    "What executes `nb` in a fresh kernel in the folder `cwd`, its plots sharp on a high-density screen; a timeout of ten minutes a cell"
     return NotebookClient(nb, kernel_name='python3', timeout=600, resources={'metadata': {'path': str(cwd)}},
-                          coalesce_streams=True, record_timing=False, store_widget_state=False, extra_arguments=['--log-level=ERROR'])
+                          coalesce_streams=True, record_timing=False, store_widget_state=False, extra_arguments=['--log-level=ERROR', '--InlineBackend.figure_formats=retina'])
 
 def code(nb): return [c for c in nb.cells if c.cell_type == 'code']
 
@@ -97,7 +97,7 @@ def problems(nb):
 def cleaned(nb):
     "The text of the file, as nbdev-clean leaves it"
     nb = json.loads(nbformat.writes(nb))
-    clean_nb(nb)
+    clean_nb(nb, allowed_out_metadata_keys=project['tool']['nbdev']['allowed_out_metadata_keys'])
     return nb2str(nb)
 
 def hashes(nb):
