@@ -25,6 +25,7 @@ bench: .venv  ## measure beside plain fastai, on the photos of DOGSCATS_DATA; ta
 	$(bin)/python benchmarks/accuracy.py --sizes 600/200 --jobs head plain
 
 readme: .venv  ## make README.md from nbs/index.ipynb
+	$(bin)/pip install -e '.[dev]'
 	$(bin)/python nbs/readme.py
 
 lessons: .venv  ## execute the lessons, and keep their outputs; NAMES=03_reading_mistakes for one of them

@@ -6,7 +6,7 @@ from common import measure, photos, ratios, save, weights
 
 if __name__ == '__main__':
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('--size', default='200/100', metavar='TRAIN/VALID', help='photos (200/100)')
+    parser.add_argument('--size', default='100/50', metavar='TRAIN/VALID', help='photos (100/50)')
     parser.add_argument('--pairs', type=int, default=3, help='pairs of runs (3)')
     a = parser.parse_args()
     with tempfile.TemporaryDirectory() as tmp:

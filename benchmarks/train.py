@@ -1,10 +1,11 @@
 """From photos on disk to a trained model: plain `vision_learner(vgg16_bn).fine_tune(1)` against `fit_head(5)`, same photos and weights.
 
-Every pair has a seed of its own, 42 and up. With --again, ours runs a second time, with the features kept from the first."""
+Every pair has a seed of its own, 42 and up. With --again, ours runs a second time, with the features kept from the first.
+What was measured before on this machine with other numbers of photos is kept."""
 import argparse, tempfile
 from pathlib import Path
 
-from common import measure, photos, ratios, save, seed, weights
+from common import machine, measure, photos, ratios, result, save, seed, weights
 
 if __name__ == '__main__':
     parser = argparse.ArgumentParser(description=__doc__)
@@ -13,7 +14,8 @@ if __name__ == '__main__':
     parser.add_argument('--bs', type=int, default=32, help='photos a batch (32)')
     a = parser.parse_args()
     sides = dict(ratio='ours', again_ratio='again') if a.again else dict(ratio='ours')
-    pairs = []
+    old = result('train')
+    pairs = [p for p in old['pairs'] if p['photos'] not in a.sizes] if old and old['machine'] == machine() else []
     with tempfile.TemporaryDirectory() as tmp:
         tmp = Path(tmp)
         file = weights(tmp/'weights.pth')
@@ -23,4 +25,4 @@ if __name__ == '__main__':
             if a.again: pair['again'] = measure('ours', 'train', **args)
             pair['plain'] = measure('plain', 'train', **args)
             pairs.append(pair | {k: round(pair['plain']['seconds']/pair[side]['seconds'], 1) for k, side in sides.items()})
-            save('train', bs=a.bs, pairs=pairs, **{k: ratios([p[k] for p in pairs]) for k in sides})  # after each, for all take more than an hour
+            save('train', bs=a.bs, pairs=pairs, **{k: ratios([p[k] for p in pairs if k in p]) for k in sides})  # after each, for all take more than an hour

@@ -117,7 +117,7 @@ def extra_copies(
     if mixed: print(f"Left alone: {mixed} group{'s' if mixed > 1 else ''} of copies with more than one class. Look at them with show_pairs, and decide which label is right.")
     return extra
 
-# %% ../nbs/10_clean.ipynb #d7423e47
+# %% ../nbs/10_clean.ipynb #6020608c
 def _root(path):
     root = Path(os.path.abspath(path))  # links are kept: a photo may be one
     if not root.is_dir(): raise FileNotFoundError(f"There is no folder {path} (the working directory is {Path.cwd()}).")
@@ -141,7 +141,7 @@ def _relabelled(file, root, cls):
     "Where `file` would lie if it were of the class `cls`"
     parts, at = file.relative_to(root).parts, int((root/'train').is_dir())  # the part that names the class
     split = root.joinpath(*parts[:at])
-    if not {cls, parts[at]} <= {d.name for d in class_folders(split)}: raise ValueError(f"{file} cannot become {cls!r}: it takes class folders of both names in {split}.")
+    if len(parts) < at + 2 or not {cls, parts[at]} <= {d.name for d in class_folders(split)}: raise ValueError(f"{file} cannot become {cls!r}: it takes class folders of both names in {split}.")
     return split.joinpath(cls, *parts[at+1:])
 
 def clean_plan(

@@ -5,8 +5,9 @@
 # %% auto #0
 __all__ = ['main']
 
-# %% ../nbs/20_cli.ipynb #217fd6e5
+# %% ../nbs/20_cli.ipynb #51db4076
 import argparse, os, sys, time
+from contextlib import suppress
 from pathlib import Path
 
 from . import __version__
@@ -71,12 +72,15 @@ def _parser():
     command('doctor', _doctor, 'Say what is installed, what this machine can do, and what is missing.', 'dogscats doctor')
     return parser
 
-# %% ../nbs/20_cli.ipynb #20ba8432
+# %% ../nbs/20_cli.ipynb #e2387771
 def _run_folder(out):
-    "A new name below `out`, from date and time"
+    "A new folder below `out`, named by date and time"
     base = Path(out)/time.strftime('%Y-%m-%d_%H-%M-%S')
     names = [base, *(base.with_name(f'{base.name}_{i}') for i in range(2, 100))]
-    return next(n for n in names if not n.exists())
+    for name in names:
+        try: name.mkdir(parents=True)
+        except FileExistsError: continue  # of a run that began in the same second
+        return name
 
 def _point_latest(run):
     "Let `latest` beside `run` point to it; where links are not allowed, as on some Windows, there is none"
@@ -90,10 +94,17 @@ def _point_latest(run):
 def _train(args):
     import matplotlib
     matplotlib.use('Agg')  # pictures go to files: no screen is needed
+    from fastai.vision.all import rank_distrib
     from dogscats_course.train import train_classifier
     options = {k: v for k, v in vars(args).items() if k not in ('run', 'data', 'out')}
-    run = _run_folder(args.out)
-    train_classifier(args.data, out=run, **options)
+    run = None if rank_distrib() else _run_folder(args.out)  # of several processes the first one writes
+    try: train_classifier(args.data, out=run, **options)
+    except BaseException:
+        with suppress(OSError):  # nothing is left of a run that failed
+            if run: run.rmdir()
+            Path(args.out).rmdir()
+        raise
+    if not run: return
     _point_latest(run)
     print(f'Model, figures, predictions, and pictures of what it got wrong: {run}')
 

@@ -49,7 +49,7 @@ def _kaggle_photos(files):
         elif (m := re.fullmatch(r'(\d+)\.jpg', name)) and folder in ('test', 'test1'): found.setdefault(('test1', int(m[1])), file)
     return found
 
-# %% ../nbs/09_kaggle.ipynb #9c754c00
+# %% ../nbs/09_kaggle.ipynb #5125d337
 def _plan(numbers, valid, sample, seed, source):
     "{path below the destination: (class or 'test1', number)}, and {path in `sample`: path that it repeats}"
     rng, plan, again = random.Random(seed), {}, {}
@@ -67,7 +67,7 @@ def _plan(numbers, valid, sample, seed, source):
 def _place(file, dest):
     "Write a file, whole or not at all; a hard link where that can be"
     _, _, opened, path = file
-    tmp = dest.with_name(f'.{dest.name}.part')
+    tmp = dest.with_name(f'.{dest.name}-{os.getpid()}.part')
     tmp.unlink(missing_ok=True)
     try:
         if path: _link_or_copy(path, tmp)
@@ -181,14 +181,14 @@ def ensemble(
     _gain(f'{len(valid)} heads averaged, against one alone', valid, torch.stack(valid).mean(0), targets.cpu())
     return torch.stack(all_probs).mean(0), None if y is None else y.cpu()
 
-# %% ../nbs/09_kaggle.ipynb #49d1a17d
+# %% ../nbs/09_kaggle.ipynb #3f93abbc
 def clip_losses(
     probs, # N×K probabilities of validation photos
     targets, # their N classes, as `class_probs` gives both
     clips=(0, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1), # least probabilities to try
 )->pd.DataFrame: # clip, log_loss
     "What clipping does to the log-loss"
-    probs, eps = np.asarray(probs, dtype=np.float64), np.finfo(np.float32).eps
+    probs, eps = np.asarray(probs, dtype=np.float64), np.finfo(np.float64).eps  # scikit-learn's floor, and so that of `score`
     p = probs[np.arange(len(probs)), np.asarray(targets)]/probs.sum(1)
     return pd.DataFrame([(c, float(-np.log(p.clip(max(c, eps), 1 - c)).mean())) for c in clips], columns=['clip', 'log_loss'])
 

@@ -6,7 +6,7 @@
 __all__ = ['last_block', 'FitHistory', 'vgg_splitter', 'class_indices', 'split_features', 'FastFit', 'NameBatchSize',
            'normalize_dls', 'vgg_learner', 'trainable', 'fit_once', 'head_probs', 'class_probs']
 
-# %% ../nbs/04_learner.ipynb #0f27ac68
+# %% ../nbs/04_learner.ipynb #8bb03523
 import time
 from contextlib import contextmanager
 from functools import partial
@@ -19,7 +19,7 @@ import torch
 from torch import nn
 from fastai.vision.all import (BnFreeze, Callback, CancelBackwardException, CastToTensor, ChannelsLast, DataLoader, DataLoaders, HookCallback, L,
     Learner, MixedPrecision, Normalize, ParamScheduler, RandTransform, Recorder, Resize, ResizeMethod, TensorCategory, TfmdDL, accuracy, imagenet_stats,
-    model_meta, no_random, num_distrib, params, rank_distrib, risinstance, trainable_params, vision_learner)
+    model_meta, no_random, num_distrib, params, risinstance, trainable_params, vision_learner)
 from fastcore.all import delegates, getcallable, patch
 from torchvision.models import vgg16_bn
 from torchvision.models.vgg import cfgs, make_layers
@@ -27,16 +27,16 @@ from torchvision.models.vgg import cfgs, make_layers
 from .features import body_key, fast_form, kept_features, opens_files, pooled_features, rows_fit, run_once, split_head
 from .weights import vgg_weights
 
-# %% ../nbs/04_learner.ipynb #bfd4d607
+# %% ../nbs/04_learner.ipynb #71d20b0e
 class FitHistory(Callback):
     "Keeps a row an epoch over all fits of a Learner; `learn.history` shows them"
     order = Recorder.order + 1
     def __init__(self): self.rows, self.fits = [], 0
-    def before_fit(self): self.run = not hasattr(self.learn, 'lr_finder')
+    def before_fit(self): self.fitting = not hasattr(self.learn, 'lr_finder')
     def before_epoch(self): self.start, self.trained = time.time(), False
     def after_train(self): self.trained = True
     def after_epoch(self):
-        if not self.trained: return  # `validate` and `get_preds` end an epoch too
+        if not (self.trained and self.fitting): return  # `validate` and `get_preds` end an epoch too
         self.fits += self.epoch == 0
         values = dict(zip(self.recorder.metric_names[1:], self.recorder.values[-1]))
         self.rows.append(dict(fit=self.fits, epoch=self.epoch, **values, seconds=time.time() - self.start))
@@ -46,12 +46,16 @@ def history(self:Learner)->pd.DataFrame: # fit, epoch, train_loss, valid_loss, a
     "One row an epoch, over all fits so far"
     return pd.DataFrame(self.fit_history.rows)
 
-# %% ../nbs/04_learner.ipynb #6ed458f0
+# %% ../nbs/04_learner.ipynb #32277c33
 last_block = 34 # the layer of torchvision's vgg16_bn where its fifth block begins, with a convolution
 
-def vgg_splitter(m): return L(m[0][0][:last_block], m[0][0][last_block:], m[1:]).map(params)
+def vgg_splitter(
+    m, # a model of `vgg_learner`
+)->L: # the parameters of the body up to its last block, of the last block, and of the head
+    "What `freeze_to(-1)` and `freeze_to(-2)` tell apart"
+    return L(m[0][0][:last_block], m[0][0][last_block:], m[1:]).map(params)
 
-# %% ../nbs/04_learner.ipynb #1539c75b
+# %% ../nbs/04_learner.ipynb #bd17cb39
 _kept = WeakKeyDictionary() # learner -> {(ds_idx, upto): (key, features, targets)}; not an attribute, which `export` would pickle
 
 def class_indices(
@@ -66,17 +70,27 @@ def split_features(
     upto:int=None, # the first so many layers of a VGG alone, their output as it is; None: the whole body, pooled
 )->tuple: # (N×1,024 features, which an index or a slice gives as a float32 tensor; N targets)
     "The features of a Learner's own photos, computed once for as long as its body and its photos stay the same"
-    kept, key = _kept.setdefault(learn, {}), (id(learn.dls), body_key(learn.model[0] if upto is None else learn.model[0][0][:upto]))
+    ds, device = learn.dls[ds_idx].dataset, learn.dls.device
+    if not len(ds): raise ValueError(f"This Learner has no {('training', 'validation')[ds_idx]} photos: give its dls some, as make_dls does, or call Vgg16.fit.")
+    kept, key = _kept.setdefault(learn, {}), (learn.dls, list(ds.items), body_key(learn.model[0] if upto is None else learn.model[0][0][:upto]))
     if kept.get((ds_idx, upto), [None])[0] != key:
-        ds, device = learn.dls[ds_idx].dataset, learn.dls.device
         with no_random(reproducible=False): x = kept_features(learn, ds.items, upto)  # what comes after is the same, whether they are kept or computed
         kept[ds_idx, upto] = key, x, class_indices(ds).to(device)
     return kept[ds_idx, upto][1:]
 
 def _tensor_dl(x, y, bs, **kwargs): return DataLoader(list(range(len(x))), bs=bs, create_batch=lambda idxs: (x[idxs], y[idxs]), **kwargs)
 
-# %% ../nbs/04_learner.ipynb #222bae50
-def _too_large(bs): return ValueError(f"The GPU's memory is too small to train on {bs} photos at once: try bs={max(1, bs//2)} (--bs {max(1, bs//2)}).")
+# %% ../nbs/04_learner.ipynb #d43a9a09
+class _MemoryError(ValueError):
+    "One sentence, also where a callback raises it: fastai would put the callback's name before it"
+    def __str__(self): return self.sentence
+    def __init__(self, sentence):
+        super().__init__(sentence)
+        self.sentence = sentence
+
+def _too_large(bs):
+    if bs < 4: return _MemoryError(f"The GPU's memory is too small to train on {bs} photos at once: try a smaller size (--size).")  # BatchNorm needs two
+    return _MemoryError(f"The GPU's memory is too small to train on {bs} photos at once: try bs={bs//2} (--bs {bs//2}).")
 
 def _forward(model, upto, bfloat16, x):
     "`model(x)` for photos; for rows, which have two dimensions, what the layers after `upto` make of them"

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['make_app', 'export_onnx', 'model_card', 'write_space']
 
-# %% ../nbs/11_publish.ipynb #11efc84a
+# %% ../nbs/11_publish.ipynb #2e6bc9e8
 import html, inspect, json, math, sys, tempfile
 from copy import deepcopy
 from functools import partial
@@ -16,25 +16,23 @@ from pathlib import Path
 import numpy as np
 import torch
 import yaml
-from fastai.vision.all import Learner, Normalize, Resize, risinstance
+from fastai.vision.all import Learner
 from fastcore.all import delegates, getcallable
 from PIL import Image
 from torch import nn
 
 from .data import _rgb, open_photo
 from .draw import draw_animal
-from .share import _error, check_new, load_classifier, predict_files, save_classifier, whole_file, whole_folder
+from .share import _error, check_new, load_classifier, predict_files, save_classifier, seen_as, whole_file, whole_folder
 from .show import score
 
-# %% ../nbs/11_publish.ipynb #4b9de7b7
+# %% ../nbs/11_publish.ipynb #bf5c6fec
 def _need(*packages):
     "Raises `ImportError` with the pip line where one of `packages` is missing"
     if missing := [p for p in packages if not find_spec(p)]:
         raise ImportError(f"This needs {', '.join(missing)}: pip install 'dogscats_course[publish]'")
 
 def _learner(model): return model if isinstance(model, Learner) else load_classifier(model)
-
-def _tfm(dl_tfms, kind): return dl_tfms.fs.filter(risinstance(kind))[0]
 
 def _title(classes): return ' or '.join(classes) if len(classes) < 4 else f'Which of {len(classes)} classes?'
 
@@ -81,12 +79,12 @@ def make_app(
     if examples is None: examples = _examples(learn.dls.vocab)
     return _photo_page(partial(_probs, learn), title or _title(learn.dls.vocab), [o if isinstance(o, Image.Image) else str(o) for o in examples])
 
-# %% ../nbs/11_publish.ipynb #2133e31f
+# %% ../nbs/11_publish.ipynb #0f2a6381
 class _Whole(nn.Module):
     "A Learner's model with what comes before and after it: pixels from 0 to 1 in, probabilities out"
     def __init__(self, learn):
         super().__init__()
-        for k in ('mean', 'std'): self.register_buffer(k, getattr(_tfm(learn.dls.after_batch, Normalize), k).as_subclass(torch.Tensor).float().cpu())
+        for k in ('mean', 'std'): self.register_buffer(k, getattr(seen_as(learn)[1], k).as_subclass(torch.Tensor).float().cpu())
         self.model, self.activation = deepcopy(learn.model).float().cpu(), getcallable(learn.loss_func, 'activation')
     def forward(self, photos): return self.activation(self.model((photos - self.mean)/self.std))
 
@@ -110,7 +108,7 @@ def _gap(whole, size, file):
     x = np.concatenate([_pixels(draw_animal(species, size=size, seed=seed), size) for seed in (901, 902) for species in ('cat', 'dog')])
     with torch.no_grad(): return max(np.abs(session.run(None, {'photos': o})[0] - whole(torch.from_numpy(o)).numpy()).max().item() for o in (x, x[:1]))
 
-# %% ../nbs/11_publish.ipynb #b40883a5
+# %% ../nbs/11_publish.ipynb #599574b2
 _most = 1e-4 # that a probability may differ by
 
 def export_onnx(
@@ -126,7 +124,7 @@ def export_onnx(
     file = Path(file)
     if not file.absolute().parent.is_dir(): raise FileNotFoundError(f"There is no folder {file.absolute().parent} to write {file} into.")
     learn = _learner(model)
-    size, whole = _tfm(learn.dls.after_item, Resize).size[0], _Whole(learn).eval()
+    size, whole = seen_as(learn)[0], _Whole(learn).eval()
     about = dict(classes=json.dumps(list(learn.dls.vocab), ensure_ascii=False), size=str(size), made_by=f"dogscats_course {version('dogscats_course')}")
     with whole_file(file) as tmp:
         _to_onnx(whole, size, tmp, about)

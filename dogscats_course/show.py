@@ -6,8 +6,9 @@
 __all__ = ['OneHot', 'plots', 'score', 'mistake_views', 'show_mistakes', 'interpret', 'plot_confusion', 'plot_calibration',
            'cam_maps', 'overlay', 'worst', 'show_cam', 'plot_history']
 
-# %% ../nbs/05_show.ipynb #3c3bc396
+# %% ../nbs/05_show.ipynb #5fa7bcdb
 import math, os
+from itertools import cycle
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -220,7 +221,7 @@ def show_cam(
         show_image(photo, ax=above, title=f'{label}said {learn.dls.vocab[p.argmax()]} {p.max():.0%}')
         show_image(overlay(photo, m), ax=below)
 
-# %% ../nbs/05_show.ipynb #f101f615
+# %% ../nbs/05_show.ipynb #373980da
 def plot_history(
     learn, # a Learner of `vgg_learner` that has been trained
 ):
@@ -230,7 +231,7 @@ def plot_history(
     epochs = np.arange(1, len(h) + 1)
     fig, (above, below) = plt.subplots(2, 1, sharex=True, figsize=(5, 5), layout='constrained')
     for name, style in (('train_loss', 'o--'), ('valid_loss', 's-')): above.plot(epochs, h[name], style, label=name.replace('_', ' '))
-    for name, style in zip(h.columns[4:-1], ('s-', '^--', 'v:')): below.plot(epochs, h[name], style, label=name)
+    for name, style in zip(h.columns.drop(['fit', 'epoch', 'train_loss', 'valid_loss', 'seconds']), cycle(('s-', '^--', 'v:'))): below.plot(epochs, h[name], style, label=name)
     for ax in (above, below):
         for x in epochs[h.epoch == 0][1:]: ax.axvline(x - 0.5, color='grey', linestyle=':')
         ax.legend()

@@ -24,7 +24,7 @@ from .share import check_new, save_classifier, versions, whole_folder
 from .show import (cam_maps, interpret, mistake_views, overlay, plot_calibration, plot_confusion, plot_history, score,
     show_cam, show_mistakes, worst)
 
-# %% ../nbs/07_train.ipynb #1ed0df12
+# %% ../nbs/07_train.ipynb #23a97711
 def _in_words(seconds): return f'{seconds:.0f} s' if seconds < 100 else f'{seconds/60:.0f} min'
 
 def _seconds(f, x):
@@ -43,7 +43,7 @@ def _fine_tune_seconds(learn, epochs):
     "Seconds that `fine_tune(epochs)` takes: an epoch with the body frozen, then all of it forward and backward"
     x = learn.dls.valid.new(bs=2).one_batch()[0].as_subclass(torch.Tensor)
     body = learn.model[0].eval()
-    forward = _seconds(lambda x: body(x.requires_grad_()).sum().backward(), x)/2  # backward to the activations costs as much as forward
+    forward = _seconds(lambda x: torch.autograd.grad(body(x.requires_grad_()).sum(), x), x)/2  # backward to the activations costs as much as forward
     n, n_valid = len(learn.dls.train_ds), len(learn.dls.valid_ds)
     return forward*(3*epochs*n + n + (epochs + 1)*n_valid)  # and backward to the weights once more
 

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['SIZE', 'Batches', 'Vgg16']
 
-# %% ../nbs/08_vgg16.ipynb #d6efbe7d
+# %% ../nbs/08_vgg16.ipynb #e6bcb743
 import random
 from pathlib import Path
 
@@ -14,13 +14,13 @@ import torch
 from fastai.vision.all import Pipeline, Resize, get_image_files
 from torchvision.models import VGG16_BN_Weights, vgg16_bn
 
-from .data import LayoutError, Photo, class_folders, photo_dls, readable
-from .learner import class_probs, normalize_dls, vgg_learner
-from .share import load_classifier, save_classifier
+from .data import LayoutError, Photo, class_folders, class_photos, photo_dls, readable
+from .learner import class_probs, vgg_learner
+from .share import load_classifier, save_classifier, seen_as
 from .show import OneHot, plots
 from .weights import imagenet_file, imagenet_weights
 
-# %% ../nbs/08_vgg16.ipynb #9cd99cf7
+# %% ../nbs/08_vgg16.ipynb #f099fe5a
 SIZE = 224 # pixels a side: VGG16 was trained on these
 _squished = Pipeline([Photo.create, Resize(SIZE, method='squish')], split_idx=1)
 
@@ -36,7 +36,7 @@ class Batches:
         if batch_size < 1: raise ValueError(f"batch_size is {batch_size}: it is 1 at least.")
         if (path/'train').is_dir(): raise LayoutError(f"{path} holds train and valid: give the path of one of them.", path)
         self.classes = [d.name for d in class_folders(path)]
-        self.files = readable(f for d in class_folders(path) or [path] for f in get_image_files(d).sorted())
+        self.files = readable(f for _, f in class_photos(path)) if self.classes else readable(get_image_files(path).sorted())
         if not self.files: raise LayoutError(f"There is no photo in {path}.", path)
         self.path, self.batch_size, self.shuffle, self.n = path, batch_size, shuffle, len(self.files)
         self.class_indices = {c: i for i, c in enumerate(self.classes)}
@@ -58,7 +58,7 @@ class Batches:
         idxs = [self.class_indices[f.relative_to(self.path).parts[0]] for f in files]
         return imgs, OneHot(np.eye(len(self.classes), dtype=int)[idxs], self.classes)
 
-# %% ../nbs/08_vgg16.ipynb #9e6c1bb3
+# %% ../nbs/08_vgg16.ipynb #f9ef003b
 class Vgg16:
     "VGG16 for your own classes: `get_batches`, `finetune`, `fit`, `predict`, `test`, `save`, `load`; the fastai Learner is `learn`"
     def __init__(self,
@@ -101,8 +101,8 @@ class Vgg16:
             if b.classes != self.classes: raise ValueError(f"The classes of {name} are {', '.join(b.classes) or 'none'}; the model's are {', '.join(self.classes)}.")
         files = [*batches.files], [*val_batches.files]
         if files != tuple(list(ds.items) for ds in (learn.dls.train_ds, learn.dls.valid_ds)):
-            learn.dls = photo_dls(*files, self.classes, bs=batches.batch_size, size=SIZE)
-            normalize_dls(learn.dls)
+            size, normalize = seen_as(learn)  # a loaded classifier may see photos otherwise than a new one
+            learn.dls = photo_dls(*files, self.classes, bs=batches.batch_size, size=size, batch_tfms=normalize)
         learn.fit_head(nb_epoch)
 
     def predict(self,

@@ -5,8 +5,9 @@
 # %% auto #0
 __all__ = ['imagenet_file', 'imagenet_weights', 'vgg_weights']
 
-# %% ../nbs/02_weights.ipynb #65817e18
+# %% ../nbs/02_weights.ipynb #ac3977be
 import hashlib
+from http.client import HTTPException
 from importlib.resources import files
 from pathlib import Path
 
@@ -30,7 +31,7 @@ def _from_bundle():
         raise ValueError(f"The weights file {_bundled} is damaged: install dogscats_course again.")
     return _dequantize(load(data))
 
-# %% ../nbs/02_weights.ipynb #4e94a922
+# %% ../nbs/02_weights.ipynb #c25c54bc
 _imagenet = VGG16_BN_Weights.IMAGENET1K_V1
 
 def imagenet_file()->Path: # the file may be missing
@@ -40,11 +41,14 @@ def imagenet_file()->Path: # the file may be missing
 def imagenet_weights(
     weights=_imagenet, # a torchvision weights enum member
 )->dict: # state dict of the whole network, with its classifier
-    "torchvision's ImageNet weights, downloaded once; raises `ConnectionError` where that fails"
+    "torchvision's ImageNet weights, downloaded once; raises `ConnectionError` where that fails, and `ValueError` where the file is damaged"
+    file = imagenet_file().with_name(Path(weights.url).name)
     try: return weights.get_state_dict(progress=True, check_hash=True)
-    except OSError as e:
+    except (OSError, HTTPException) as e:
         raise ConnectionError(f"The weights could not be downloaded from {weights.url} ({getattr(e, 'reason', e)}). Without a network, use "
-            f"weights='bundled', or copy the file from another machine to {imagenet_file().with_name(Path(weights.url).name)}.") from None
+            f"weights='bundled', or copy the file from another machine to {file}.") from None
+    except Exception as e:  # whatever torch raises for a file that is cut off
+        raise ValueError(f"The weights file {file} is damaged ({type(e).__name__}): delete it, and it is downloaded again.") from None
 
 # %% ../nbs/02_weights.ipynb #9263f57d
 def _from_file(path):

@@ -29,6 +29,17 @@ def computed(monkeypatch):
     monkeypatch.setattr(features, 'iter_features', count)
     return seen
 
+def test_cleared_while_it_is_filled(learn, files, cache, monkeypatch):
+    def clearing(*args):
+        for i, o in enumerate(iter_features(*args)):
+            if i: clear_features()
+            yield o
+    learn.dls.bs = 4
+    monkeypatch.setattr(features, '_batch_size', lambda *_: 4)
+    monkeypatch.setattr(features, 'iter_features', clearing)
+    x = kept_features(learn, files)[:]
+    assert torch.allclose(x, pooled_features(learn, learn.dls.test_dl(files))[0], rtol=1e-3, atol=1e-3) and (sys.platform == 'win32' or not list(cache.rglob('*.rows')))
+
 def test_computed_once(learn, files, cache, computed):
     a = kept_features(learn, files)
     assert sum(computed) == len(files) == 24 and not new_photos(learn, files)

@@ -33,7 +33,11 @@ def test_train(drawn, tmp_path):
 def test_bad_options(drawn, tmp_path, args):
     r = dogscats('train', *([] if args == ['nowhere'] else [drawn]), *args, cwd=tmp_path)
     assert r.returncode == 2 and 'Traceback' not in r.stderr and len(r.stderr.strip().splitlines()[-1]) < 300
-    assert not list(tmp_path.rglob('metrics.json'))
+    assert not list(tmp_path.iterdir())
+
+def test_two_runs_of_one_second_have_folders_of_their_own(tmp_path):
+    from dogscats_course.cli import _run_folder
+    assert len({_run_folder(tmp_path) for _ in range(5)}) == 5
 
 @pytest.fixture(scope='module')
 def model(drawn, tmp_path_factory):

@@ -30,6 +30,14 @@ def test_class_folders_are_split(drawn):
     assert photos.equals(find_photos(drawn/'train', seed=1)) and not photos.equals(find_photos(drawn/'train', seed=2))
     assert photos.file.is_unique
 
+def test_a_folder_in_a_class_that_is_named_like_another_class(drawn, tmp_path):
+    path = copy(drawn, tmp_path)
+    (path/'train/dogs/cats').mkdir()
+    shutil.copy(next((path/'train/dogs').glob('*.jpg')), path/'train/dogs/cats/1.jpg')
+    with pytest.raises(LayoutError, match=r'1\.jpg lies in the class dogs, and .* the class cats: rename'): make_dls(path)
+    (path/'train/dogs/cats').rename(path/'train/dogs/others')
+    assert counts(check_layout(path))['train', 'dogs'] == 13
+
 def move(*moves):
     def slip(path):
         for a, b in moves:

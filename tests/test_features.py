@@ -42,8 +42,6 @@ def test_other_architectures(drawn, form):
     dl = learn.dls.test_dl(list(learn.dls.valid_ds.items)*4)
     assert torch.allclose(pooled_features(learn, dl, form=form)[0], plain(learn, dl), atol=1e-3), 'int8 is for VGG alone'
 
-def test_form_is_one_that_there_is(): assert fast_form(torch.device('cpu')) in ('float32', 'bfloat16', 'int8')
-
 def test_a_head_without_flatten():
     with pytest.raises(ValueError, match='fine_tune instead'): split_head(nn.Sequential(nn.Linear(2, 2)))
 

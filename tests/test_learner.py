@@ -90,6 +90,23 @@ def test_lr_find_writes_nothing_beside_the_photos(learn, drawn, tmp_path, monkey
     learn.lr_find(num_it=6, show_plot=False)
     assert sorted(drawn.rglob('*')) == before and learn.history.empty
 
+def test_a_fit_after_an_interrupted_lr_find_is_in_the_history(learn):
+    class Stop(Callback):
+        def after_batch(self): raise KeyboardInterrupt
+    with pytest.raises(KeyboardInterrupt), learn.added_cbs(Stop()): learn.lr_find(num_it=6, show_plot=False)
+    learn.fit_head(2)
+    assert len(learn.history) == 2
+
+def test_no_photos_to_validate_on(learn, drawn):
+    learn.dls = make_dls(drawn, size=64, bs=8).new_empty()
+    with pytest.raises(ValueError, match='no training photos'): learn.fit_head(1)
+    with pytest.raises(ValueError, match='no validation photos'): class_probs(learn)
+
+def test_features_follow_the_photos(learn, drawn):
+    a = class_probs(learn)[0]
+    learn.dls.valid_ds.items = learn.dls.valid_ds.items[::-1]
+    assert torch.equal(class_probs(learn)[0], a.flip(0))
+
 def test_predict_and_callbacks(learn, drawn):
     learn.fit_head(1, cbs=[])
     name, idx, probs = learn.predict(drawn/'valid/cats/cat.12.jpg')
@@ -191,4 +208,5 @@ def test_out_of_memory_names_the_batch_size(learn, where):
     learn.unfreeze()
     if where == 'forward': learn.model[1].register_forward_pre_hook(full)
     else: learn.model[1][-1].weight.register_hook(full)
-    with pytest.raises(ValueError, match='try bs=4 '): learn.fine_tune(1)
+    with pytest.raises(ValueError) as e: learn.fine_tune(1)
+    assert str(e.value) == "The GPU's memory is too small to train on 8 photos at once: try bs=4 (--bs 4)."

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from fastai.vision.all import ImageDataLoaders, RandomResizedCrop, Resize
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
@@ -49,6 +50,30 @@ def test_interrupted_saving_leaves_what_was_there(saved, tmp_path, monkeypatch):
     monkeypatch.setattr('dogscats_course.share.save_file', stop)
     with pytest.raises(KeyboardInterrupt): save_classifier(learn, copy)
     assert {p.name: p.read_bytes() for p in copy.iterdir()} == before and [p.name for p in tmp_path.iterdir()] == ['model']
+
+def test_a_last_rename_that_fails_brings_back_what_was_there(saved, tmp_path, monkeypatch):
+    learn, folder = saved
+    copy = shutil.copytree(folder, tmp_path/'model')
+    before, rename = {p.name: p.read_bytes() for p in copy.iterdir()}, Path.rename
+    def refuse(self, target):
+        if self.suffix == '.part': raise PermissionError('a virus scanner has it open')
+        return rename(self, target)
+    monkeypatch.setattr(Path, 'rename', refuse)
+    with pytest.raises(PermissionError): save_classifier(learn, copy)
+    assert {p.name: p.read_bytes() for p in copy.iterdir()} == before and [p.name for p in tmp_path.iterdir()] == ['model']
+
+@pytest.mark.parametrize('text', ['{"model_type": "bert"}', '', None])
+def test_files_of_the_same_names_that_are_not_ours_stay(saved, tmp_path, text):
+    name = 'model.safetensors' if text is None else 'config.json'
+    (tmp_path/name).write_text(text or '')
+    with pytest.raises(FileExistsError, match='something else than a classifier'): save_classifier(saved[0], tmp_path)
+    assert [p.name for p in tmp_path.iterdir()] == [name] and (tmp_path/name).read_text() == (text or '')
+
+@pytest.mark.parametrize('tfms', [Resize(64), Resize((64, 32), method='squish'), RandomResizedCrop(64), []], ids=['cropped', 'not a square', 'at random', 'as they are'])
+def test_photos_that_a_loaded_classifier_would_see_otherwise_are_refused(drawn, tmp_path, tfms):
+    learn = vgg_learner(ImageDataLoaders.from_folder(drawn, valid='valid', item_tfms=tfms, bs=8), weights='bundled')
+    with pytest.raises(ValueError, match='make_dls'): save_classifier(learn, tmp_path/'model')
+    assert not list(tmp_path.iterdir())
 
 def test_a_head_of_ones_own_is_refused(drawn, tmp_path):
     learn = vgg_learner(make_dls(drawn, size=64, bs=8), weights=None, lin_ftrs=[64])
