@@ -67,7 +67,7 @@ def _plan(numbers, valid, sample, seed, source):
 def _place(file, dest):
     "Write a file, whole or not at all; a hard link where that can be"
     _, _, opened, path = file
-    tmp = dest.with_name(f'.{dest.name}-{os.getpid()}.part')
+    tmp = dest.with_name(f'.{dest.name}.part')
     tmp.unlink(missing_ok=True)
     try:
         if path: _link_or_copy(path, tmp)
