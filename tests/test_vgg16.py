@@ -128,10 +128,12 @@ def test_imagenet_classes(trained, monkeypatch):
     assert names == [Vgg16().classes[i] for i in idxs] and (probs > 0).all()
 
 def test_on_the_photos(photos):
-    set_seed(42)
-    vgg = Vgg16()
+    vgg, accuracies = Vgg16(), []
     batches     = vgg.get_batches(photos/'sample/train', batch_size=64)
     val_batches = vgg.get_batches(photos/'sample/valid', batch_size=128)
-    vgg.finetune(batches)
-    vgg.fit(batches, val_batches, nb_epoch=3)
-    assert vgg.learn.history.accuracy.iloc[-1] >= 0.9
+    for seed in (42, 43, 44):  # of so few photos to check with, one start of the head says little
+        set_seed(seed)
+        vgg.finetune(batches)
+        vgg.fit(batches, val_batches, nb_epoch=3)
+        accuracies.append(vgg.learn.history.accuracy.iloc[-1])
+    assert np.mean(accuracies) >= 0.9, accuracies
