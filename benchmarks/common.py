@@ -66,17 +66,22 @@ def machine():
 
 def ratios(values): return dict(median=round(statistics.median(values), 2), min=round(min(values), 2), max=round(max(values), 2), n=len(values))
 
-def _file(name): return here/'results'/f'{name}{"_gpu" if machine()["gpu"] else ""}.json'
+def form():
+    "The numbers that the body computes with here: int8, bfloat16 or float32 on a CPU, float16 or bfloat16 on a GPU"
+    from dogscats_course.features import fast_form
+    from fastai.vision.all import default_device
+    return fast_form(default_device())
+
+def _file(name): return here/'results'/('gpu' if machine()['gpu'] else form())/f'{name}.json'
 
 def result(name):
     "What the last run of a benchmark saved, or None"
     return json.loads(_file(name).read_text()) if _file(name).exists() else None
 
 def save(name, **results):
-    "Write results/NAME.json, and print what it says"
-    from dogscats_course.features import fast_form
-    from fastai.vision.all import default_device
-    out = dict(benchmark=name, date=time.strftime('%Y-%m-%d'), seed=seed, machine=machine(), form=fast_form(default_device()), **results)
+    "Write results/KIND/NAME.json, where KIND is 'gpu' or a CPU's form, and print what it says"
+    out = dict(benchmark=name, date=time.strftime('%Y-%m-%d'), seed=seed, machine=machine(), form=form(), **results)
     text = json.dumps(out, indent=1)
+    _file(name).parent.mkdir(exist_ok=True)
     _file(name).write_text(text + '\n')
     print(text)
