@@ -1,5 +1,5 @@
 "What the benchmarks share: a folder of photos, a process for each measurement, and a file for the results."
-import json, os, platform, resource, statistics, subprocess, sys, tempfile, time
+import json, os, platform, re, resource, statistics, subprocess, sys, tempfile, time
 from importlib.metadata import version
 from pathlib import Path
 
@@ -66,22 +66,24 @@ def machine():
 
 def ratios(values): return dict(median=round(statistics.median(values), 2), min=round(min(values), 2), max=round(max(values), 2), n=len(values))
 
-def form():
-    "The numbers that the body computes with here: int8, bfloat16 or float32 on a CPU, float16 or bfloat16 on a GPU"
-    from dogscats_course.features import fast_form
+def numbers():
+    "What features are computed in here, and what training runs in"
+    from dogscats_course.features import fast_form, has_bfloat16
     from fastai.vision.all import default_device
-    return fast_form(default_device())
+    return dict(features=fast_form(default_device()), training='bfloat16' if has_bfloat16(default_device()) else 'float32')
 
-def _file(name): return here/'results'/('gpu' if machine()['gpu'] else form())/f'{name}.json'
+def _file(name):
+    m = machine()
+    return here/'results'/re.sub(r'\W+', '_', (m['gpu'] or f"{m['cpu']} {m['cores']} cores").lower())/f'{name}.json'
 
 def result(name):
     "What the last run of a benchmark saved, or None"
     return json.loads(_file(name).read_text()) if _file(name).exists() else None
 
 def save(name, **results):
-    "Write results/KIND/NAME.json, where KIND is 'gpu' or a CPU's form, and print what it says"
-    out = dict(benchmark=name, date=time.strftime('%Y-%m-%d'), seed=seed, machine=machine(), form=form(), **results)
+    "Write results/MACHINE/NAME.json, and print what it says"
+    out = dict(benchmark=name, date=time.strftime('%Y-%m-%d'), seed=seed, machine=machine(), **numbers(), **results)
     text = json.dumps(out, indent=1)
-    _file(name).parent.mkdir(exist_ok=True)
+    _file(name).parent.mkdir(parents=True, exist_ok=True)
     _file(name).write_text(text + '\n')
     print(text)

@@ -173,15 +173,14 @@ def _memory():
 def _doctor(args):
     import torch
     from fastai.vision.all import default_device, fastai_path
-    from dogscats_course.features import fast_form
+    from dogscats_course.features import fast_form, has_bfloat16
     from dogscats_course.share import versions
     from dogscats_course.weights import imagenet_file, vgg_weights
     vgg_weights('bundled')  # or the sentence that says what is wrong with the file
     device = default_device()
     name = torch.cuda.get_device_name() if device.type == 'cuda' else f'{os.cpu_count()} cores'
     photos = [p for p in (os.environ.get('DOGSCATS_DATA'), 'data/dogscats', fastai_path('data')/'dogscats') if p and Path(p).is_dir()]
-    form = fast_form(device)
-    rows = {**versions(), 'device': f'{device.type} ({name})', 'memory': _memory(), 'fast bfloat16': 'yes' if form == 'bfloat16' else f'no: features are computed in {form}',
+    rows = {**versions(), 'device': f'{device.type} ({name})', 'memory': _memory(), 'features in': fast_form(device), 'fast bfloat16': 'yes' if has_bfloat16(device) else 'no',
             'real photos': photos[0] if photos else 'not on this machine: dogscats data full',
             'drawn pictures': p if (p := fastai_path('data')/'dogscats_drawn').is_dir() else 'not drawn yet: dogscats data drawn',
             'weights, bundled': 'in the package, whole', 'weights, imagenet': p if (p := imagenet_file()).is_file() else 'not on this machine (528 MB): dogscats train --weights imagenet'}

@@ -24,7 +24,7 @@ from fastcore.all import delegates, getcallable, patch
 from torchvision.models import vgg16_bn
 from torchvision.models.vgg import cfgs, make_layers
 
-from .features import body_key, fast_form, kept_features, opens_files, pooled_features, rows_fit, run_once, split_head
+from .features import body_key, has_bfloat16, kept_features, opens_files, pooled_features, rows_fit, run_once, split_head
 from .weights import vgg_weights
 
 # %% ../nbs/04_learner.ipynb #71d20b0e
@@ -133,7 +133,7 @@ class FastFit(Callback):
             if not p.requires_grad: p.grad = None  # an old one, even of zeros, and fastai's optimizer would go on moving the weight
         if self.splitter is trainable_params: return  # `fit_head` trains no whole network
         # an attribute of the object, so that nothing of it is left in the model, and what an interrupted fit leaves does no harm
-        net.forward = partial(_forward, net, self.upto, self.dls.device.type == 'cpu' and fast_form(self.dls.device) == 'bfloat16')
+        net.forward = partial(_forward, net, self.upto, self.dls.device.type == 'cpu' and has_bfloat16(self.dls.device))
     def _frozen(self):
         "Whether rows can stand for photos; sets `upto`, the layers that they stand for"
         dl, self.upto = self.dls.train, None
@@ -203,7 +203,7 @@ def vgg_learner(
     else: learn = _pretrained_learner(dls, arch, weights, **kwargs)
     normalize_dls(dls, arch)
     learn.model.to(dls.device)
-    if dls.device.type == 'cuda': (learn.to_bf16() if fast_form(dls.device) == 'bfloat16' else learn.to_fp16()).add_cb(NameBatchSize)
+    if dls.device.type == 'cuda': (learn.to_bf16() if has_bfloat16(dls.device) else learn.to_fp16()).add_cb(NameBatchSize)
     learn.recipe = dict(arch=_arch_name(arch), weights=weights)
     return learn
 

@@ -192,7 +192,7 @@ def test_frozen_after_training_is_frozen(learn):
     assert all(torch.equal(v, before[k]) for k, v in learn.model[0].state_dict().items())
 
 def test_bfloat16_on_a_cpu(learn, monkeypatch):
-    monkeypatch.setattr(learner, 'fast_form', lambda device: 'bfloat16')
+    monkeypatch.setattr(learner, 'has_bfloat16', lambda device: True)
     seen = set()
     learn.model[0][0][40].register_forward_hook(lambda m, x, y: seen.add(y.dtype))
     learn.unfreeze()
