@@ -24,7 +24,7 @@ from fastcore.all import delegates, getcallable, patch
 from torchvision.models import vgg16_bn
 from torchvision.models.vgg import cfgs, make_layers
 
-from .features import body_key, has_bfloat16, kept_features, opens_files, pooled_features, rows_fit, run_once, split_head
+from .features import body_key, has_bfloat16, hold_memory, kept_features, opens_files, pooled_features, release_memory, rows_fit, run_once, split_head
 from .weights import vgg_weights
 
 # %% ../nbs/04_learner.ipynb #71d20b0e
@@ -121,7 +121,9 @@ class FastFit(Callback):
         if self.rows: self.learn.dl = self._rows_dl(0)
     def before_validate(self):
         if self.begun and self.rows and self.dl is self.dls.valid and not hasattr(self.learn, 'lr_finder'): self.learn.dl = self._rows_dl(1)
-    def after_fit(self): self._network().__dict__.pop('forward', None)
+    def after_fit(self):
+        self._network().__dict__.pop('forward', None)
+        release_memory(self)
 
     def _network(self): return getattr(self.model, 'module', self.model)  # which DistributedDataParallel wraps
     def _rows_dl(self, ds_idx):
@@ -129,6 +131,7 @@ class FastFit(Callback):
         return _tensor_dl(*split_features(self.learn, ds_idx, self.upto), dl.bs, shuffle=ds_idx == 0, drop_last=dl.drop_last, device=self.dls.device)
     def _begin(self):
         self.begun, self.rows, net = True, self._frozen(), self._network()
+        if self.dls.device.type == 'cpu': hold_memory(self)  # until the end, or that of the next fit where this one is interrupted
         for p in self.model.parameters():
             if not p.requires_grad: p.grad = None  # an old one, even of zeros, and fastai's optimizer would go on moving the weight
         if self.splitter is trainable_params: return  # `fit_head` trains no whole network

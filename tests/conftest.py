@@ -1,5 +1,5 @@
 "Small drawn data sets for every test, and the real photos for those that want them."
-import os, tempfile
+import os, shutil, tempfile
 from pathlib import Path
 
 import pytest
@@ -28,3 +28,13 @@ def learn(drawn):
     from dogscats_course.data import make_dls
     from dogscats_course.learner import vgg_learner
     return vgg_learner(make_dls(drawn, size=64, bs=8), weights='bundled')
+
+@pytest.fixture(scope='module')
+def browser():
+    from playwright.sync_api import sync_playwright
+    chromium = next(filter(None, map(shutil.which, ('chromium', 'chromium-browser', 'google-chrome'))), None)
+    if not chromium: pytest.skip('no Chromium on this machine (Debian: apt-get install chromium)')
+    with sync_playwright() as p:
+        browser = p.chromium.launch(executable_path=chromium, args=['--no-sandbox'])
+        yield browser
+        browser.close()

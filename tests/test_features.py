@@ -1,4 +1,6 @@
 "The fast body says what the plain one says, in every form and for any architecture."
+import subprocess, sys
+
 import pytest
 import torch
 from fastai.vision.all import resnet18
@@ -86,3 +88,23 @@ def test_float32_where_int8_is_too_coarse(drawn):
     x, _ = pooled_features(learn, learn.dls.valid, 'int8')
     assert torch.cosine_similarity(x, plain(learn, learn.dls.valid)).min() > 0.9999
     assert not any(isinstance(m, features._Int8Conv) for m in features.kept_body(learn, learn.dls.valid, 'int8')[0].modules())
+
+@pytest.mark.skipif(not features._glibc(), reason='only glibc can be told to keep memory')
+def test_memory_goes_back_in_the_end():
+    code = '''if True:
+        import psutil, torch
+        from dogscats_course.features import held_memory, hold_memory, release_memory
+        def used(): return psutil.Process().memory_info().rss/2**20
+        def layers(): [torch.ones(50*2**20) for _ in range(2)]
+        start, owner = used(), object()
+        hold_memory(owner)
+        with held_memory(): layers()
+        kept = used() - start
+        release_memory(owner)
+        release_memory(owner)
+        print(kept, used() - start)
+        layers()
+        print(used() - start)'''
+    r = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True)
+    kept, left, after = map(float, r.stdout.split())
+    assert kept > 300 and left < 100 and after < 100

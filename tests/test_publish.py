@@ -1,5 +1,5 @@
 "What is given to others: a page tried in a browser, an ONNX file that says the same, a card that invents nothing, a Space that runs on what it names."
-import html, json, re, runpy, shutil, socket, struct, subprocess, sys, zlib
+import html, json, re, runpy, shutil, socket, subprocess, sys
 from pathlib import Path
 
 import numpy as np
@@ -15,12 +15,12 @@ from dogscats_course.learner import vgg_learner
 from dogscats_course.publish import _onnx_probs, export_onnx, make_app, model_card, write_space
 from dogscats_course.share import load_classifier, save_classifier
 from dogscats_course.show import score
+from hostile import bomb
 
 EXTRAS = 'gradio', 'onnx', 'onnxscript', 'onnxruntime'
 for name in EXTRAS: pytest.importorskip(name, reason="pip install 'dogscats_course[publish]'")
 import gradio, onnx, onnxruntime
 
-browser_file = next(filter(None, map(shutil.which, ('chromium', 'chromium-browser', 'google-chrome'))), None)
 odd = '<img src=x onerror=document.title=1>', '[a](b) *c* `d` _e_ $f$ ~~g~~'
 
 @pytest.fixture(scope='module')
@@ -51,15 +51,6 @@ def probs(learn, file):
 def close(a, b): return a.keys() == b.keys() and all(abs(a[k] - b[k]) < 1e-4 for k in a)
 
 # --- the page ---
-
-@pytest.fixture(scope='module')
-def browser():
-    from playwright.sync_api import sync_playwright
-    if not browser_file: pytest.skip('no Chromium on this machine (Debian: apt-get install chromium)')
-    with sync_playwright() as p:
-        browser = p.chromium.launch(executable_path=browser_file, args=['--no-sandbox'])
-        yield browser
-        browser.close()
 
 @pytest.fixture
 def abroad(monkeypatch):
@@ -121,10 +112,7 @@ def test_drawn_pictures_to_try(browser, served, saved):
     page.close()
 
 def text_file(path): path.write_text('Dear Sir or Madam')
-def bomb(path):
-    "A PNG of a few bytes that would take 10 GB"
-    def chunk(kind, data): return struct.pack('>I', len(data)) + kind + data + struct.pack('>I', zlib.crc32(kind + data))
-    path.write_bytes(b'\x89PNG\r\n\x1a\n' + chunk(b'IHDR', struct.pack('>IIBBBBB', 60000, 60000, 8, 2, 0, 0, 0)) + chunk(b'IDAT', zlib.compress(bytes(1000))) + chunk(b'IEND', b''))
+def huge(path): path.write_bytes(bomb())
 def half(path):
     draw_animal('cat').save(path)
     path.write_bytes(path.read_bytes()[:3000])
@@ -132,7 +120,7 @@ def half(path):
 @pytest.mark.parametrize('name, make, sentence', [
     ('letter.jpg', text_file, 'This file cannot be read: not a photo, or damaged at its start.'), ('letter.txt', text_file, 'letter.txt'),
     ('empty.jpg', lambda p: p.write_bytes(b''), 'This file cannot be read: the file is empty.'), ('half.jpg', half, 'This file cannot be read: damaged'),
-    ('large.png', bomb, 'more pixels than a photo has')])
+    ('large.png', huge, 'more pixels than a photo has')])
 def test_what_is_no_photo_is_told_in_a_sentence(browser, served, saved, tmp_path, capfd, name, make, sentence):
     make(tmp_path/name)
     page, _ = opened(browser, served(make_app(saved[0])))

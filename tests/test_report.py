@@ -2,20 +2,9 @@
 import json, shlex, shutil, sys
 
 import pytest
-from playwright.sync_api import sync_playwright
 
 from dogscats_course.cli import _parser
 from dogscats_course.train import train_classifier
-
-browser_file = next(filter(None, map(shutil.which, ('chromium', 'chromium-browser', 'google-chrome'))), None)
-
-@pytest.fixture(scope='module')
-def browser():
-    if not browser_file: pytest.skip('no Chromium on this machine (Debian: apt-get install chromium)')
-    with sync_playwright() as p:
-        browser = p.chromium.launch(executable_path=browser_file, args=['--no-sandbox'])
-        yield browser
-        browser.close()
 
 @pytest.fixture(scope='module')
 def run(drawn, tmp_path_factory):

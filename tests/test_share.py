@@ -1,5 +1,5 @@
 "Saved and loaded, the predictions are the same; a damaged folder is told from a good one; nothing of a user's is lost."
-import io, json, os, pickle, shutil, struct, subprocess, sys, zlib
+import io, json, os, pickle, shutil, struct, subprocess, sys
 from pathlib import Path
 
 import pytest
@@ -11,6 +11,7 @@ from safetensors.torch import load_file, save_file
 from dogscats_course.data import make_dls
 from dogscats_course.learner import class_probs, vgg_learner
 from dogscats_course.share import load_classifier, predict_files, save_classifier
+from hostile import bomb
 
 @pytest.fixture(scope='module')
 def saved(drawn, tmp_path_factory):
@@ -160,11 +161,6 @@ for folder in {list(map(str, (tmp_path/n for n in hostile)))!r}:
     assert not mark.exists(), 'code ran'
     assert {k for k, v in said.items() if v.startswith('refused:')} == set(hostile) - {'weights', 'extra'}
     assert said['weights'] == said['extra'] == 'True', 'what is not read does no harm'
-
-def bomb():
-    "A PNG of a few bytes that would take 10 GB"
-    def chunk(kind, data): return struct.pack('>I', len(data)) + kind + data + struct.pack('>I', zlib.crc32(kind + data))
-    return b'\x89PNG\r\n\x1a\n' + chunk(b'IHDR', struct.pack('>IIBBBBB', 60000, 60000, 8, 2, 0, 0, 0)) + chunk(b'IDAT', zlib.compress(bytes(1000))) + chunk(b'IEND', b'')
 
 def test_two_thousand_files_of_which_fifty_are_bad(saved, drawn, tmp_path):
     learn, _ = saved

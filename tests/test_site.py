@@ -8,10 +8,8 @@ from urllib.parse import unquote, urljoin, urlsplit
 
 import pytest
 from bs4 import BeautifulSoup
-from playwright.sync_api import sync_playwright
 
 root = Path(__file__).resolve().parent.parent
-browser_file = next(filter(None, map(shutil.which, ('chromium', 'chromium-browser', 'google-chrome'))), None)
 
 # --- what can be read without building it ---
 
@@ -98,14 +96,6 @@ def address(site):
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f'http://localhost:{server.server_port}/'
         server.shutdown()
-
-@pytest.fixture(scope='module')
-def browser():
-    if not browser_file: pytest.skip('no Chromium on this machine (Debian: apt-get install chromium)')
-    with sync_playwright() as p:
-        browser = p.chromium.launch(executable_path=browser_file, args=['--no-sandbox'])
-        yield browser
-        browser.close()
 
 @pytest.fixture(scope='module')
 def axe(tmp_path_factory):
