@@ -43,7 +43,7 @@ def decode(a):
     n, cpu = len(files), learn.dls.device.type == 'cpu'
     learn.remove_cb(ProgressCallback)
     next(iter_features(learn, dl))  # int8's scales are measured
-    with torch.no_grad():
+    with torch.no_grad(), features.held_memory():
         body, _ = kept_body(learn, dl)
         x = torch.rand(16 if cpu else max(dl.bs, 64), 3, 224, 224, device=learn.dls.device).contiguous(memory_format=torch.channels_last)
         sync = (lambda: None) if cpu else torch.cuda.synchronize
