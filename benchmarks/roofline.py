@@ -35,7 +35,7 @@ def main():
     from fastai.vision.all import default_device
     from torch.utils.flop_counter import FlopCounterMode
     from torchvision.models import vgg16_bn
-    from dogscats_course.features import fast_body, fast_form
+    from dogscats_course.features import fast_body, fast_form, held_memory
     from dogscats_course.weights import vgg_weights
     device, n = default_device(), 2048
     form, bs = fast_form(device), 16 if device.type == 'cpu' else 256
@@ -43,7 +43,7 @@ def main():
     net.load_state_dict(vgg_weights('bundled')[0], strict=False)
     body = torch.nn.Sequential(net.features).to(device).eval()
     x = torch.rand(bs, 3, 224, 224, device=device).contiguous(memory_format=torch.channels_last)
-    with torch.no_grad():
+    with torch.no_grad(), held_memory():
         with FlopCounterMode(display=False) as counter: body(x[:1])
         flops = counter.get_total_flops()
         fast, peak = fast_body(body, x[:16], form), matrix(form, device, n)

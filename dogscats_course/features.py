@@ -49,13 +49,15 @@ def has_bfloat16(
     can = torch.cpu.get_capabilities().get
     return device.type == 'cpu' and bool(can('avx512_bf16') or can('amx_bf16'))
 
+def _without_int8(device): return 'bfloat16' if has_bfloat16(device) else 'float32'
+
 def fast_form(
     device:torch.device, # where the body runs
 )->str: # 'bfloat16', 'int8' or 'float32'
     "The kind of numbers in which `device` computes VGG's convolutions fastest"
     can = torch.cpu.get_capabilities().get
     if device.type == 'cpu' and can('avx512_vnni') and not can('amx_bf16') and torch.backends.mkldnn.is_available(): return 'int8'
-    return 'bfloat16' if has_bfloat16(device) else 'float32'
+    return _without_int8(device)
 
 # %% ../nbs/03_features.ipynb #6db964fa
 def _folded(m):
@@ -99,7 +101,7 @@ class _MaxPool(nn.Module):
         rows = torch.maximum(top, bottom)
         return torch.maximum(rows[..., ::2], rows[..., 1::2])
 
-_agrees = 0.999 # cosine between int8's features and float32's, on average, below which float32 is taken
+_agrees = 0.999 # cosine between int8's features and float32's, on average, below which numbers of more bits are taken
 
 def _pooled(y): return torch.cat([y.amax((2, 3)), y.mean((2, 3))], dim=1)
 
@@ -142,7 +144,9 @@ def fast_body(
     "A copy of `body` for prediction: BatchNorm folded, channels last, in the numbers that the machine is fastest in"
     form = form or fast_form(x.device)
     body = _folded(copy.deepcopy(body).eval()).to(memory_format=torch.channels_last)
-    if form == 'int8': return _int8_body(body, x.contiguous(memory_format=torch.channels_last)) or body
+    if form == 'int8':
+        if fast := _int8_body(body, x.contiguous(memory_format=torch.channels_last)): return fast
+        form = _without_int8(x.device)
     return body if form == 'float32' else nn.Sequential(_To(torch.bfloat16), body.bfloat16(), _To(torch.float32))
 
 # %% ../nbs/03_features.ipynb #7e0d4f18
@@ -253,8 +257,7 @@ def form_for(
     "The fastest form for so many photos: `fast_form`, unless measuring int8's scales would not pay"
     device = next(learn.model.parameters()).device
     form = fast_form(device)
-    if form != 'int8' or n >= _int8_pays: return form
-    return 'bfloat16' if has_bfloat16(device) else 'float32'
+    return _without_int8(device) if form == 'int8' and n < _int8_pays else form
 
 class _Compiled(nn.Module):
     "`body` compiled for batches of one shape; others, the last of a set say, go through it as it is"

@@ -77,7 +77,7 @@ def test_compiled_where_it_pays(drawn, monkeypatch, compiler):
     assert torch.cosine_similarity(x, plain(learn, learn.dls.valid)).min() > 0.999
 
 @pytest.mark.skipif(not torch.cpu.get_capabilities().get('avx512_vnni'), reason='this processor has no AVX-512 VNNI')
-def test_float32_where_int8_is_too_coarse(drawn):
+def test_more_bits_where_int8_is_too_coarse(drawn):
     "One channel that is far greater than the others leaves them no steps of int8's 256"
     learn = vgg_learner(make_dls(drawn, size=64, bs=16), weights='bundled')
     layers = learn.model[0][0]
@@ -86,7 +86,7 @@ def test_float32_where_int8_is_too_coarse(drawn):
         layers[1].bias[0] *= 3000
         layers[3].weight[:, 0] /= 3000
     x, _ = pooled_features(learn, learn.dls.valid, 'int8')
-    assert torch.cosine_similarity(x, plain(learn, learn.dls.valid)).min() > 0.9999
+    assert torch.cosine_similarity(x, plain(learn, learn.dls.valid)).min() > 0.999
     assert not any(isinstance(m, features._Int8Conv) for m in features.kept_body(learn, learn.dls.valid, 'int8')[0].modules())
 
 @pytest.mark.skipif(not features._glibc(), reason='only glibc can be told to keep memory')
