@@ -29,6 +29,11 @@ def learn(drawn):
     from dogscats_course.learner import vgg_learner
     return vgg_learner(make_dls(drawn, size=64, bs=8), weights='bundled')
 
+@pytest.fixture
+def float32(monkeypatch):
+    "Features in float32 on every machine, for a comparison to the last digits"
+    monkeypatch.setattr('dogscats_course.features.fast_form', lambda device: 'float32')
+
 @pytest.fixture(scope='module')
 def browser():
     from playwright.sync_api import sync_playwright

@@ -40,13 +40,14 @@ def test_cleared_while_it_is_filled(learn, files, cache, monkeypatch):
     x = kept_features(learn, files)[:]
     assert torch.allclose(x, pooled_features(learn, learn.dls.test_dl(files))[0], rtol=1e-3, atol=1e-3) and (sys.platform == 'win32' or not list(cache.rglob('*.rows')))
 
+def same(a, b): return torch.cosine_similarity(a, b).min() > 0.9999
+
 def test_computed_once(learn, files, cache, computed):
     a = kept_features(learn, files)
     assert sum(computed) == len(files) == 24 and not new_photos(learn, files)
     b = kept_features(learn, files[::-1])
     assert sum(computed) == 24 and torch.equal(a[:], b[:].flip(0)), 'from the cache, in the order asked for'
-    plain = pooled_features(learn, learn.dls.test_dl(files), 'float32')[0]
-    assert torch.allclose(a[:], plain, rtol=1e-3, atol=1e-3) and a[:].dtype == torch.float32
+    assert same(a[:], pooled_features(learn, learn.dls.test_dl(files))[0]) and a[:].dtype == torch.float32
     assert torch.equal(a[[5, 2, 2]], a[:][[5, 2, 2]]) and a[3:7].shape == (4, 1024) and len(a) == 24
 
 def test_added_photos_alone_are_computed_and_a_changed_one_is_noticed(learn, files, cache, computed):
@@ -128,7 +129,7 @@ def test_a_killed_run_is_gone_on_with(drawn, files, cache, computed):
 def test_two_processes_at_once(learn, drawn, files, cache, computed):
     both = [process(drawn, cache, files, -1) for _ in range(2)]
     assert [p.wait() for p in both] == [0, 0]
-    assert torch.allclose(kept_features(learn, files)[:], pooled_features(learn, learn.dls.test_dl(files), 'float32')[0], rtol=1e-3, atol=1e-3) and not computed[:-2]
+    assert same(kept_features(learn, files)[:], pooled_features(learn, learn.dls.test_dl(files))[0]) and not computed[:-2]
 
 def test_bounded_oldest_out_first(learn, files, cache, monkeypatch):
     monkeypatch.setattr(features, '_cache_bytes', 2068*20)

@@ -195,7 +195,7 @@ def test_clipping_is_shown_on_valid(tmp_path, capsys):
     assert clip_losses(*valid, clips=(0, 0.1)).log_loss.tolist() == pytest.approx([raw, clipped], rel=1e-4)
     assert np.isfinite(clip_losses([[1., 0.]], [1], clips=(0,)).log_loss[0]), 'a certain mistake costs much, and not all'
 
-def test_tta_is_the_mean_of_both_sides(learn, capsys):
+def test_tta_is_the_mean_of_both_sides(learn, capsys, float32):
     learn.fit_head(1)
     files = list(learn.dls.train_ds.items[:6])
     dl = learn.dls.test_dl(files)

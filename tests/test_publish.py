@@ -106,6 +106,7 @@ def test_in_a_browser(browser, served, saved, photo, abroad):
 def test_drawn_pictures_to_try(browser, served, saved):
     page, _ = opened(browser, served(make_app(saved[0])))
     pictures = page.locator('.gallery img')
+    pictures.last.wait_for()
     assert pictures.count() == 4 and pictures.evaluate_all('a => a.every(i => i.naturalWidth == 320)')
     pictures.first.click()
     page.locator('.output-class').wait_for()
@@ -144,7 +145,7 @@ def test_odd_class_names_are_text(browser, served, oddly_named, photo):
     assert page.locator('.output-class').inner_text().strip() in odd and page.title() == title, 'a name is no tag'
     page.close()
 
-def test_the_page_is_an_api(served, saved, photo):
+def test_the_page_is_an_api(served, saved, photo, float32):
     from gradio_client import Client, handle_file
     said = Client(served(make_app(saved[1])), verbose=False, analytics_enabled=False).predict(handle_file(photo), api_name='/predict')
     assert close({o['label']: o['confidence'] for o in said['confidences']}, probs(saved[0], photo))
@@ -179,7 +180,9 @@ def test_onnx_holds_the_whole_way(saved, exported, photo, drawn):
     onnx.checker.check_model(onnx.load(exported), full_check=True)
 
 def test_onnx_tells_nothing_of_the_machine(exported):
-    data = exported.read_bytes()
+    model = onnx.load(exported)
+    for weights in model.graph.initializer: weights.ClearField('raw_data')  # random bytes may spell anything
+    data = model.SerializeToString()
     assert not re.search(rb'\.py\b|site-packages|stack_trace', data) and str(Path.home()).encode() not in data
     assert [p.name for p in exported.parent.iterdir()] == ['model.onnx'], 'one file holds all'
 
