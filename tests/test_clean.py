@@ -4,6 +4,7 @@ import shutil, subprocess, sys
 import numpy as np
 import pandas as pd
 import pytest
+from fastai.vision.all import set_seed
 from PIL import Image
 
 from dogscats_course.clean import (_bits, _close, _hashes, apply_plan, clean_plan, extra_copies, leaks, near_duplicates, removed_folder, show_pairs,
