@@ -33,6 +33,7 @@ def learn(drawn):
 def float32(monkeypatch):
     "Features in float32 on every machine, for a comparison to the last digits"
     monkeypatch.setattr('dogscats_course.features.fast_form', lambda device: 'float32')
+    monkeypatch.setattr('dogscats_course.features.has_bfloat16', lambda device: False)
 
 @pytest.fixture(scope='module')
 def browser():
