@@ -14,7 +14,7 @@ test: .venv  ## install what the tests need, and run them
 
 bench: .venv  ## measure beside plain fastai, on the photos of DOGSCATS_DATA; takes hours on a laptop
 	$(bin)/pip install -e .
-	$(bin)/python benchmarks/train.py --again
+	$(bin)/python benchmarks/train.py --again --fine-tune
 	$(bin)/python benchmarks/lastblock.py
 	$(bin)/python benchmarks/finetune.py
 	$(bin)/python benchmarks/predict.py

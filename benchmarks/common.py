@@ -34,7 +34,7 @@ def measure(side, job, cache=None, **args):
                            env=env, capture_output=True, text=True)
     if r.returncode: sys.exit(r.stderr)
     result = json.loads(r.stdout.splitlines()[-1])
-    print(f'{side:6} {job} {args.get("n", "")} {result}', flush=True)
+    print(f'{side:6} {job} {result}', flush=True)
     return result
 
 def report(jobs):

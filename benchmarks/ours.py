@@ -13,6 +13,11 @@ def train(a):
     learn.fit_head(5)
     return dict(accuracy=learn.recorder.values[-1][-1])
 
+def fine_tune(a):
+    learn = learner(a)
+    learn.fine_tune(1)
+    return dict(accuracy=learn.recorder.values[-1][-1])
+
 def predict(a):
     learn = learner(a)
     return rate(lambda files: predict_files(learn, files), get_image_files(a['path']))
@@ -58,4 +63,4 @@ def decode(a):
     bound = body_s + open_s if cpu else max(body_s, open_s)
     return dict(photos_a_second=1/all_s, body=1/body_s, opening=1/open_s, part=bound/all_s)
 
-if __name__ == '__main__': report(dict(train=train, predict=predict, last_block=last_block, unfrozen=unfrozen, head=train, block=block, decode=decode))
+if __name__ == '__main__': report(dict(train=train, fine_tune=fine_tune, predict=predict, last_block=last_block, unfrozen=unfrozen, head=train, block=block, decode=decode))

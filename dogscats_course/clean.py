@@ -277,7 +277,9 @@ class ImageCleaner(ImageClassifierCleaner):
         photo = widgets.Image(value=_thumb(row.file, self.iw.height, self.iw.width), format='jpeg', layout={'height': f'{self.iw.height}px', 'object_fit': 'contain'})
         return VBox([photo, menu, Label(f'said {row.said} {row.sure:.0%}')])
 
-    def on_change_ds(self, change=None):
+    def on_change_ds(self,
+        change=None, # what the menu passes; not used
+    ):
         "Show the chosen class and split"
         df = self.losses[self.dd_ds.index]
         df = df[df.label == self.dd_cats.value].head(self.iw.max_n)

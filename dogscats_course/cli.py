@@ -43,7 +43,7 @@ def _parser():
     train.add_argument('--size', type=_at_least(32), default=224, metavar='PIXELS', help='pixels a side (224)')
     train.add_argument('--bs', type=_at_least(1), default=64, metavar='N', help='photos a batch (64)')
     train.add_argument('--seed', type=_at_least(0), default=42, metavar='N', help='decides the split, the order and the start (42)')
-    train.add_argument('--limit', type=_at_least(1), metavar='N', help='at most N photos of each class, for a quick try')
+    train.add_argument('--limit', type=_at_least(1), metavar='N', help='at most N photos of each class and split, for a quick try')
     train.add_argument('--out', default='runs', metavar='FOLDER', help='where the run folder is made (runs)')
 
     predict = command('predict', _predict, 'Say what is in photos.', 'dogscats predict runs/latest/model ~/photos --csv photos.csv')
@@ -187,8 +187,10 @@ def _doctor(args):
     for k, v in rows.items(): print(f'{k:18} {v}')
 
 # %% ../nbs/20_cli.ipynb #2acbd560
-def main(argv=None):
-    "The command line; gives the exit status"
+def main(
+    argv:list=None, # the words after `dogscats`; by default those it was started with
+): # the exit status: 0 or None, 2 after an error, 130 when interrupted
+    "The command line"
     args = _parser().parse_args(argv)
     try: return args.run(args)
     except (OSError, ValueError) as e: print(f'dogscats: {e}', file=sys.stderr)

@@ -5,13 +5,14 @@
 # %% auto #0
 __all__ = ['split_head', 'has_bfloat16', 'fast_form', 'fast_body', 'hold_memory', 'release_memory', 'held_memory',
            'join_processes', 'first_speaks', 'gather_rows', 'run_once', 'form_for', 'body_key', 'kept_body',
-           'iter_features', 'pooled_features', 'cache_folder', 'Rows', 'opens_files', 'new_photos', 'kept_features',
-           'rows_fit', 'kept_table', 'clear_features']
+           'iter_features', 'pooled_features', 'cache_folder', 'way_key', 'Rows', 'opens_files', 'new_photos',
+           'kept_features', 'rows_fit', 'kept_table', 'clear_features']
 
 # %% ../nbs/03_features.ipynb #47757d09
-import copy, ctypes, hashlib, io, shutil, sys, tempfile, uuid, zlib
+import copy, ctypes, hashlib, io, os, shutil, sys, tempfile, uuid, zlib
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, nullcontext, redirect_stdout
+from datetime import timedelta
 from functools import cache, partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -27,6 +28,7 @@ from platformdirs import user_cache_path
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from . import __version__
 from .data import OpenPhoto, Photo
 from .draw import draw_animal
 
@@ -34,10 +36,10 @@ from .draw import draw_animal
 def split_head(
     head:nn.Module, # the second part of a `vision_learner` model
 )->tuple: # (pooling and `Flatten`, the layers that learn)
-    "A head in two, after its `Flatten`; raises `ValueError` where it has none"
+    "A head in two, after its `Flatten`; raises `ValueError` where it has none, or learns before it"
     flat = [i for i, l in enumerate(head.children()) if isinstance(l, (Flatten, nn.Flatten))]
-    if not (isinstance(head, nn.Sequential) and flat): raise ValueError(
-        f"This head ({type(head).__name__}) cannot be trained on its own: it has no Flatten layer to cut it at. Use fine_tune instead.")
+    if not (isinstance(head, nn.Sequential) and flat) or head[:flat[0]].state_dict(): raise ValueError(
+        f"This head ({type(head).__name__}) cannot be taken apart from the body: it has no Flatten layer, or learns before it. Use fastai's fine_tune and get_preds.")
     return head[:flat[0]+1], head[flat[0]+1:]
 
 # %% ../nbs/03_features.ipynb #f9d37525
@@ -196,7 +198,7 @@ def join_processes(): # Accelerate's `PartialState`, or None where there is only
     if num_distrib() < 2: return
     if not find_spec('accelerate'): raise ImportError("Several processes need the package accelerate: pip install 'dogscats_course[distributed]'")
     from accelerate import PartialState
-    return PartialState(cpu=not torch.cuda.is_available())
+    return PartialState(cpu=not torch.cuda.is_available(), timeout=timedelta(days=7))  # while the first one trains, the others wait
 
 @contextmanager
 def first_speaks():
@@ -234,15 +236,18 @@ def _as_seen(dl, images):
     x = torch.stack([dl.after_item((Photo.create(im),))[0] for im in images])
     return dl.after_batch((to_device(x, dl.device),))[0].as_subclass(torch.Tensor)
 
-def _in_parts(f, x):
-    "`f(x)`, in halves where the GPU's memory is too small for the whole"
-    try: return f(x)
-    except torch.OutOfMemoryError:
-        if len(x) == 1: raise
-    half = len(x)//2
-    print(f"The GPU's memory is too small for {len(x)} photos at once: going on with {half}.")
-    torch.cuda.empty_cache()
-    return torch.cat([_in_parts(f, x[:half]), _in_parts(f, x[half:])])
+class _InParts:
+    "`f`, whose batches are halved for good where the GPU's memory is too small for them"
+    def __init__(self, f): self.f, self.most = f, sys.maxsize
+    def __call__(self, x):
+        n = min(self.most, len(x))
+        try: return torch.cat([self.f(o) for o in x.split(n)])
+        except torch.OutOfMemoryError:
+            if n == 1: raise
+        self.most = n//2
+        print(f"The GPU's memory is too small for {n} photos at once: going on with {self.most}.")
+        torch.cuda.empty_cache()
+        return self(x)
 
 def _in_threads(dl, idxs):
     "The batches of `dl`, their photos opened on all cores at once"
@@ -321,10 +326,11 @@ def iter_features(
     body, pixels = kept_body(learn, dl, form, upto)
     dl = dl.new(bs=_batch_size(dl, device, pixels), shuffle=False, drop_last=False)
     if device.type == 'cpu' and not dl.fake_l.num_workers: dl.create_batches = partial(_in_threads, dl)
+    run = _InParts(lambda x: pool(body(x)))
     with held_memory():
         for x, *y in progress_bar(dl, leave=False) if hasattr(learn, 'progress') and not rank_distrib() else dl:
             x = to_device(x, device).as_subclass(torch.Tensor).contiguous(memory_format=torch.channels_last)
-            yield _in_parts(lambda x: pool(body(x)), x), y[0].as_subclass(torch.Tensor).to(device) if y else None
+            yield run(x), y[0].as_subclass(torch.Tensor).to(device) if y else None
 
 def pooled_features(
     learn, # a Learner of `vgg_learner` or `vision_learner`
@@ -344,11 +350,24 @@ def cache_folder()->Path: # it may not exist
     "Where features are kept"
     return user_cache_path('dogscats_course', appauthor=False)/'features'
 
+@cache
+def _probes(): return [draw_animal('cat'), draw_animal('cat').resize((320, 200))]  # a square, and what is cropped, padded or squished to one
+
+def way_key(
+    dl, # a DataLoader of photos
+)->str: # a hash
+    "Changes when the way of the photos to the network does"
+    h = hashlib.blake2b(repr([f.size for f in dl.dataset.tls[0].tfms.fs if isinstance(f, OpenPhoto)]).encode(), digest_size=16)
+    for x in (_as_seen(dl, [im]) for im in _probes()):
+        h.update(repr((x.shape, x.device.type)).encode())
+        h.update(x.cpu().contiguous().numpy().tobytes())
+    return h.hexdigest()
+
 def _recipe(learn, dl, form, upto):
     "A hash of all that decides the features of a photo, but the photo"
-    (body, pool), seen = _stages(learn, upto), _as_seen(dl, [draw_animal('cat')])
-    h = hashlib.blake2b(repr((body, pool, form, seen.shape, seen.device.type, torch.__version__, _headroom)).encode(), digest_size=16)
-    for t in (seen, *body.state_dict().values()): h.update(t.cpu().contiguous().numpy().tobytes())
+    body, pool = _stages(learn, upto)
+    h = hashlib.blake2b(repr((body, pool, form, way_key(dl), torch.__version__, __version__)).encode(), digest_size=16)
+    for t in body.state_dict().values(): h.update(t.cpu().contiguous().numpy().tobytes())
     return h.hexdigest()
 
 def _content(file): return hashlib.blake2b(Path(file).read_bytes(), digest_size=16).digest()
@@ -422,11 +441,12 @@ def _look_up(learn, dl, files, upto=None):
     photos = parallel(_content, files, threadpool=True, n_workers=defaults.cpus, progress=False)
     kept, where = [], {}
     for f in sorted(folder.glob('*-*.rows')):
-        try: rows = _read_rows(f)
+        try:
+            rows = _read_rows(f)
+            if not len(rows): continue
+            found = {p: (len(kept), i) for i, p in enumerate(rows['photo'].tolist())}
+            if found.keys() & set(photos): os.utime(f)  # used
         except FileNotFoundError: continue  # another process has removed it
-        if not len(rows): continue
-        found = {p: (len(kept), i) for i, p in enumerate(rows['photo'].tolist())}
-        if found.keys() & set(photos): f.touch()  # used
         kept.append(rows)
         where |= found
     return form, folder, photos, kept, where, list({p: f for p, f in zip(photos, files) if p not in where}.items())
@@ -446,8 +466,8 @@ def kept_features(
     upto:int=None, # as in `iter_features`
 )->Rows: # N×1,024, in the order of `files`
     "The features of photos: from the cache, or computed and put there; where there are several processes, each computes a part"
-    files = list(files)
     if not opens_files(dl := learn.dls.test_dl(files)): return pooled_features(learn, dl)[0]
+    files = list(files)
     form, folder, photos, kept, where, new = _look_up(learn, dl, files, upto)
     if processes := join_processes():
         processes.wait_for_everyone()  # nobody writes before all have looked
@@ -464,7 +484,9 @@ def _compute(learn, form, new, folder, kept, where, upto):
         for x, _ in iter_features(learn, learn.dls.test_dl([f for _, f in new]), form, upto):
             x = x.cpu().numpy().clip(-65504, 65504).astype(np.float16)  # float16's greatest
             # open to the end: what is removed meanwhile, by `clear_features` say, stays readable here
-            if not n: file = stack.enter_context((folder/f'{uuid.uuid4().hex}-{x.shape[1]}.rows').open('w+b'))
+            if not n:
+                folder.mkdir(parents=True, exist_ok=True)  # `clear_features` may have removed it
+                file = stack.enter_context((folder/f'{uuid.uuid4().hex}-{x.shape[1]}.rows').open('w+b'))
             rows = np.empty(len(x), _row(x.shape[1]))
             rows['photo'], rows['x'] = [p for p, _ in new[n:n+len(x)]], x
             rows['sum'] = [_sum(r['photo'].tobytes(), r['x'].tobytes()) for r in rows]
@@ -477,15 +499,17 @@ def _compute(learn, form, new, folder, kept, where, upto):
 
 def rows_fit(
     learn, # a Learner of `vgg_learner`
-    files:list, # paths of photos
     upto:int, # as in `iter_features`
 )->bool: # whether `kept_features` would fit
-    "Whether the rows of so many photos fit into the cache, and take no more than half of what is free on its disk"
-    (body, pool), dl = _stages(learn, upto), learn.dls.test_dl(files[:1])
-    x = _as_seen(dl, [draw_animal('cat')])
-    with torch.no_grad(): width = pool(body.eval()(x)).shape[1]
-    folder = next(d for d in (cache_folder(), *cache_folder().parents) if d.exists())
-    return len(files)*_row(width).itemsize <= min(_cache_bytes, shutil.disk_usage(folder).free/2)
+    "Whether the rows of a Learner's own photos fit into the cache, and take no more than half of the disk that is free or theirs already"
+    splits = [list(ds.items) for ds in (learn.dls.train_ds, learn.dls.valid_ds) if len(ds)]
+    dl = learn.dls.test_dl(splits[0][:1])
+    body, pool = _stages(learn, upto)
+    with torch.no_grad(): width = pool(copy.deepcopy(body).eval()(_as_seen(dl, _probes()[:1]))).shape[1]
+    theirs = {_recipe(learn, dl, form_for(learn, len(files)), upto) for files in splits}
+    room = shutil.disk_usage(next(d for d in (cache_folder(), *cache_folder().parents) if d.exists())).free
+    room += sum(_size(f)[0] for recipe in theirs for f in (cache_folder()/recipe).glob('*.rows'))
+    return sum(map(len, splits))*_row(width).itemsize <= min(_cache_bytes, room/2)
 
 # %% ../nbs/03_features.ipynb #6d7e0733
 def kept_table()->pd.DataFrame: # a row a file: recipe, photos, megabytes, used

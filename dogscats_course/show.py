@@ -26,7 +26,10 @@ from .learner import class_probs
 # %% ../nbs/05_show.ipynb #ed9abb49
 class OneHot(np.ndarray):
     "One-hot labels (N×K) that know the names of their columns, `classes`"
-    def __new__(cls, array, classes):
+    def __new__(cls,
+        array, # N×K
+        classes, # K names
+    ):
         self = np.asarray(array).view(cls)
         self.classes = list(classes)
         return self

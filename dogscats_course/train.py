@@ -18,7 +18,7 @@ from fastai.vision.all import Learner, no_random, num_distrib, rank_distrib
 from PIL import Image
 
 from .data import dogscats, make_dls, open_photo
-from .features import first_speaks, join_processes, kept_body, new_photos
+from .features import first_speaks, has_bfloat16, join_processes, kept_body, new_photos
 from .learner import class_indices, class_probs, fit_once, vgg_learner
 from .share import check_new, save_classifier, versions, whole_folder
 from .show import (cam_maps, interpret, mistake_views, overlay, plot_calibration, plot_confusion, plot_history, score,
@@ -40,12 +40,14 @@ def _forward_seconds(learn):
     with torch.no_grad(): return _seconds(kept_body(learn, learn.dls.valid)[0], x)
 
 def _fine_tune_seconds(learn, epochs):
-    "Seconds that `fine_tune(epochs)` takes: an epoch with the body frozen, then all of it forward and backward"
-    x = learn.dls.valid.new(bs=2).one_batch()[0].as_subclass(torch.Tensor)
-    body = learn.model[0].eval()
-    forward = _seconds(lambda x: torch.autograd.grad(body(x.requires_grad_()).sum(), x), x)/2  # backward to the activations costs as much as forward
-    n, n_valid = len(learn.dls.train_ds), len(learn.dls.valid_ds)
-    return forward*(3*epochs*n + n + (epochs + 1)*n_valid)  # and backward to the weights once more
+    "Seconds that `fine_tune(epochs)` takes on a CPU: its frozen epoch has the features already, then all of the body goes forward and backward"
+    x = learn.dls.valid.new(bs=4).one_batch()[0].as_subclass(torch.Tensor).contiguous(memory_format=torch.channels_last)
+    body = learn.model[0].eval().to(memory_format=torch.channels_last)
+    def both(x):
+        with torch.autocast('cpu', torch.bfloat16, enabled=has_bfloat16(x.device)): y = body(x.requires_grad_())
+        return torch.autograd.grad(y.float().sum(), x)
+    forward = _seconds(both, x)/2  # backward to the activations costs as much as forward
+    return forward*epochs*(3*len(learn.dls.train_ds) + len(learn.dls.valid_ds))  # and backward to the weights once more
 
 # %% ../nbs/07_train.ipynb #a06b8946
 def _device(learn): return torch.cuda.get_device_name() if learn.dls.device.type == 'cuda' else str(learn.dls.device.type)

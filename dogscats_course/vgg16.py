@@ -145,7 +145,7 @@ class Vgg16:
     @classmethod
     def load(cls,
         folder, # a folder of `save`
-    ):
+    ): # a `Vgg16`
         "A `Vgg16` from a folder of `save`"
         self = cls()
         self.learn = load_classifier(folder)

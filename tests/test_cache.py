@@ -3,9 +3,10 @@ import os, shutil, signal, subprocess, sys
 
 import pytest
 import torch
+from fastai.vision.all import CategoryBlock, DataBlock, Resize, TransformBlock, get_image_files, parent_label
 
 from dogscats_course import features
-from dogscats_course.data import make_dls
+from dogscats_course.data import OpenPhoto, make_dls
 from dogscats_course.features import clear_features, iter_features, kept_features, kept_table, new_photos, pooled_features
 from dogscats_course.learner import vgg_learner
 
@@ -31,8 +32,8 @@ def computed(monkeypatch):
 
 def test_cleared_while_it_is_filled(learn, files, cache, monkeypatch):
     def clearing(*args):
-        for i, o in enumerate(iter_features(*args)):
-            if i: clear_features()
+        for o in iter_features(*args):
+            clear_features()
             yield o
     learn.dls.bs = 4
     monkeypatch.setattr(features, '_batch_size', lambda *_: 4)
@@ -71,6 +72,12 @@ def test_all_that_decides_them_is_in_the_key(learn, drawn, files, cache, compute
     assert not new_photos(again, files), 'and nothing else'
     again.fit_head(1)
     assert not new_photos(again, files), 'the head does not count'
+
+def test_how_photos_become_square_is_in_the_key(drawn, files, cache):
+    def learner(method): return vgg_learner(DataBlock((TransformBlock(OpenPhoto(32)), CategoryBlock), get_items=get_image_files, get_y=parent_label,
+        item_tfms=Resize(32, method=method)).dataloaders(drawn/'train', bs=8), weights='bundled')
+    kept_features(learner('squish'), files)
+    assert not new_photos(learner('squish'), files) and len(new_photos(learner('crop'), files)) == len(new_photos(learner('pad'), files)) == 24
 
 def test_a_learner_of_the_drawn_set_uses_it(drawn, cache, computed):
     for _ in range(2): vgg_learner(make_dls(drawn, size=64, bs=8), weights='bundled').fit_head(1)
@@ -129,7 +136,9 @@ def test_a_killed_run_is_gone_on_with(drawn, files, cache, computed):
 def test_two_processes_at_once(learn, drawn, files, cache, computed):
     both = [process(drawn, cache, files, -1) for _ in range(2)]
     assert [p.wait() for p in both] == [0, 0]
-    assert same(kept_features(learn, files)[:], pooled_features(learn, learn.dls.test_dl(files))[0]) and not computed[:-2]
+    x = kept_features(learn, files)[:]
+    assert not computed, 'what they kept is used'
+    assert same(x, pooled_features(learn, learn.dls.test_dl(files))[0])
 
 def test_bounded_oldest_out_first(learn, files, cache, monkeypatch):
     monkeypatch.setattr(features, '_cache_bytes', 2068*20)

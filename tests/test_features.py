@@ -45,7 +45,7 @@ def test_other_architectures(drawn, form, float32):
     assert torch.allclose(pooled_features(learn, dl, form=form)[0], plain(learn, dl), atol=1e-3), 'int8 is for VGG alone'
 
 def test_a_head_without_flatten():
-    with pytest.raises(ValueError, match='fine_tune instead'): split_head(nn.Sequential(nn.Linear(2, 2)))
+    with pytest.raises(ValueError, match='no Flatten'): split_head(nn.Sequential(nn.Linear(2, 2)))
 
 def test_out_of_memory_halves_the_batch(drawn, monkeypatch, capsys):
     learn, other = (vgg_learner(make_dls(drawn, size=64, bs=8), weights='bundled') for _ in range(2))
@@ -60,7 +60,11 @@ def test_out_of_memory_halves_the_batch(drawn, monkeypatch, capsys):
             return self.body(x)
     monkeypatch.setattr('dogscats_course.features.fast_body', lambda body, *args: Small(fast_body(body, *args)))
     assert torch.allclose(pooled_features(learn, learn.dls.valid)[0], wanted, atol=1e-4)
-    assert 'too small for 16 photos at once: going on with 8' in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert 'too small for 16 photos at once: going on with 8' in out and 'too small for 8 photos at once: going on with 4' in out
+    monkeypatch.setattr('dogscats_course.features._batch_size', lambda *_: 8)
+    pooled_features(learn, learn.dls.valid)
+    assert capsys.readouterr().out.count('going on') == 1, 'the second batch begins with what was found for the first'
 
 @pytest.mark.parametrize('compiler', [True, False])
 def test_compiled_where_it_pays(drawn, monkeypatch, compiler):

@@ -3,13 +3,16 @@ import copy
 from importlib.util import find_spec
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
-from fastai.vision.all import Callback, Normalize, aug_transforms, resnet18, set_seed, vision_learner
+from fastai.vision.all import (Callback, DataBlock, Flatten, ImageBlock, ImageDataLoaders, MixedPrecision, Normalize, PoolFlatten, RegressionBlock, Resize, TensorImage, Transform,
+    aug_transforms, get_image_files, resnet18, set_seed, vision_learner)
+from torch import nn
 from torchvision.models import vgg16_bn
 
 from dogscats_course import learner
-from dogscats_course.data import make_dls
+from dogscats_course.data import make_dls, photo_dls
 from dogscats_course.learner import class_probs, split_features, trainable, vgg_learner
 
 def state(m): return {k: v.clone() for k, v in m.state_dict().items()}
@@ -102,10 +105,60 @@ def test_no_photos_to_validate_on(learn, drawn):
     with pytest.raises(ValueError, match='no training photos'): learn.fit_head(1)
     with pytest.raises(ValueError, match='no validation photos'): class_probs(learn)
 
+def test_frozen_with_no_photos_to_validate_on(drawn):
+    learn = vgg_learner(photo_dls(get_image_files(drawn/'train'), [], ['cats', 'dogs'], bs=8, size=64), weights='bundled')
+    before = state(learn.model)
+    learn.fit(1)
+    assert {k.split('.')[0] for k in changed(learn.model, before)} == {'1'}
+
+@pytest.mark.parametrize('head', [(nn.Conv2d(512, 8, 1), nn.AdaptiveAvgPool2d(1), Flatten(), nn.Linear(8, 2)), (PoolFlatten(), nn.Linear(512, 2))], ids=['learns before Flatten', 'no Flatten'])
+def test_heads_that_cannot_be_cut_train_whole(drawn, head):
+    learn = vgg_learner(make_dls(drawn, size=64, bs=8), weights='bundled', custom_head=nn.Sequential(*head))
+    before = state(learn.model)
+    learn.fit(1)
+    trained = changed(learn.model, before)
+    assert {k for k in before if k.endswith('weight') and k.startswith('1.')} <= trained and not any(k.startswith('0.') for k in trained)
+    with pytest.raises(ValueError, match='cannot be taken apart'): learn.fit_head(1)
+
+def test_labels_that_are_no_classes(drawn):
+    block = DataBlock((ImageBlock, RegressionBlock), get_items=get_image_files, get_y=lambda f: 0.9, item_tfms=Resize(64, method='squish'))
+    dls = block.dataloaders(drawn/'train', bs=8)
+    learn = vgg_learner(dls, weights='bundled', n_out=1, metrics=[])
+    with pytest.raises(ValueError, match='do not have one class each'): learn.fit_head(1)
+
+def test_photos_of_a_table(drawn):
+    "fastai's `from_df`, whose items are rows"
+    files = get_image_files(drawn/'train')
+    df = pd.DataFrame(dict(name=[f.relative_to(drawn).as_posix() for f in files], label=[f.parent.name for f in files]))
+    learn = vgg_learner(ImageDataLoaders.from_df(df, drawn, item_tfms=Resize(64, method='squish'), bs=8, seed=42), weights='bundled')
+    learn.fit_head(1)
+    assert len(class_probs(learn)[1]) == len(learn.dls.valid_ds) == 4
+
+def test_data_parallel(learn):
+    "On a processor it has no copies, but the callback is the one of several GPUs"
+    import fastai.distributed
+    learn.to_parallel().fit(1)
+    assert len(learn.history) == 1 and type(learn.model) is nn.Sequential
+
+def test_the_users_precision_is_the_one(learn, monkeypatch):
+    "`to_fp16` on a Learner that has mixed precision already, as every one on a GPU has"
+    begun, before_fit = [], MixedPrecision.before_fit
+    monkeypatch.setattr(MixedPrecision, 'before_fit', lambda self: (begun.append(self), before_fit(self)))
+    learn.add_cb(learner.DefaultPrecision('bf16'))
+    default = learn.mixed_precision
+    learn.fit(1)
+    learn.to_fp16()
+    learn.fit(1)
+    assert begun == [default, learn.mixed_precision] and default is not learn.mixed_precision
+    assert not learn.to_fp32().cbs.filter(lambda cb: isinstance(cb, MixedPrecision))
+
 def test_features_follow_the_photos(learn, drawn):
     a = class_probs(learn)[0]
     learn.dls.valid_ds.items = learn.dls.valid_ds.items[::-1]
     assert torch.equal(class_probs(learn)[0], a.flip(0))
+    before = split_features(learn)[0][:]
+    learn.dls.valid.after_item.fs[0].size = (32, 32)
+    assert not torch.equal(split_features(learn)[0][:], before), 'and the way in which they come'
 
 def test_predict_and_callbacks(learn, drawn):
     learn.fit_head(1, cbs=[])
@@ -163,12 +216,16 @@ def test_last_block_is_trained_on_rows(learn, monkeypatch):
     assert 'forward' not in vars(learn.model)
     np.testing.assert_allclose(learn.validate(), learn.history[['valid_loss', 'accuracy']].iloc[-1], atol=0.05)
 
-@pytest.mark.parametrize('why', ['random photos', 'another callback', 'BatchNorm trains', 'no room'])
+class Dimmed(Transform):
+    split_idx = 0  # in training only
+    def encodes(self, x:TensorImage): return x*0.9
+
+@pytest.mark.parametrize('why', ['random photos', "the user's own transform", 'another callback', 'BatchNorm trains', 'no room'])
 def test_rows_stand_back(drawn, why, monkeypatch):
     "Photos go through the whole network where rows could not stand for them"
     class Darker(Callback):
         def before_batch(self): self.learn.xb = (self.xb[0]*0.9,)
-    dls = make_dls(drawn, size=64, bs=8, batch_tfms=aug_transforms() if why == 'random photos' else None)
+    dls = make_dls(drawn, size=64, bs=8, batch_tfms={'random photos': aug_transforms(), "the user's own transform": Dimmed()}.get(why))
     learn = vgg_learner(dls, weights='bundled', cbs=Darker if why == 'another callback' else None, train_bn=why == 'BatchNorm trains')
     learn.freeze_to(-2)
     if why == 'no room': monkeypatch.setattr(learner, 'rows_fit', lambda *_: False)
