@@ -22,7 +22,6 @@ bench: .venv  ## measure beside plain fastai, on the photos of DOGSCATS_DATA; ta
 	$(bin)/python benchmarks/decode.py
 	$(bin)/python benchmarks/roofline.py
 	$(bin)/python benchmarks/accuracy.py
-	$(bin)/python benchmarks/accuracy.py --sizes 600/200 --jobs head plain
 
 readme: .venv  ## make README.md from nbs/index.ipynb
 	$(bin)/pip install -e '.[dev]'

@@ -1,6 +1,6 @@
 """From photos on disk to a trained model: plain `vision_learner(vgg16_bn).fine_tune(1)` against `fit_head(5)`, same photos and weights.
 
-Every pair has a seed of its own, 42 and up. With --again, ours runs a second time, with the features kept from the first. With --fine-tune, `vgg_learner(...).fine_tune(1)` runs too: the same call as plain fastai's, all of the network trained.
+Every pair has a seed of its own, 42 and up, so that five of a size say what both sides' accuracy is worth. With --again, ours runs a second time, with the features kept from the first. With --fine-tune, `vgg_learner(...).fine_tune(1)` runs too: the same call as plain fastai's, all of the network trained.
 What was measured before on this machine with as many photos a batch, and with other numbers of photos, is kept."""
 import argparse, tempfile
 from pathlib import Path
@@ -11,7 +11,7 @@ if __name__ == '__main__':
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--again', action='store_true', help='measure ours a second time too, with the features kept')
     parser.add_argument('--fine-tune', action='store_true', help='measure fine_tune(1) of our learner too')
-    parser.add_argument('--sizes', nargs='+', default=['600/200', '600/200', '600/200', '2000/1000'], metavar='TRAIN/VALID', help='photos of each pair of runs')
+    parser.add_argument('--sizes', nargs='+', default=['600/200']*5 + ['2000/1000'], metavar='TRAIN/VALID', help='photos of each pair of runs')
     parser.add_argument('--bs', type=int, default=32, help='photos a batch (32)')
     a = parser.parse_args()
     sides = ['ours'] + ['again']*a.again + ['fine_tune']*a.fine_tune
