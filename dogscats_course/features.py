@@ -231,6 +231,12 @@ _compile_pays = 2000 # and torch.compile, which takes some 25 s and then saves 1
 @cache
 def _drawn(): return [draw_animal(('cat', 'dog')[i % 2], size=224, seed=i) for i in range(16)]
 
+@cache
+def _probes():
+    "A square picture, and one that is cropped, padded or squished to a square"
+    im = draw_animal('cat')
+    return [im, im.resize((320, 200))]
+
 def _as_seen(dl, images):
     "What the network sees of PIL pictures that go the way of `dl`'s photos"
     x = torch.stack([dl.after_item((Photo.create(im),))[0] for im in images])
@@ -303,7 +309,7 @@ def kept_body(
     "A Learner's `fast_body`, made once for as long as its weights and the way of the photos stay the same"
     body, form = _stages(learn, upto)[0], form or form_for(learn, len(dl.dataset))
     # int8's scales are measured on drawn pictures, so that what it says of a photo depends on that photo alone
-    some = _as_seen(dl, _drawn() if form == 'int8' else [draw_animal('cat')]).to(next(body.parameters()).device)
+    some = _as_seen(dl, _drawn() if form == 'int8' else _probes()[:1]).to(next(body.parameters()).device)
     compiles, pixels = form == 'bfloat16' and some.device.type == 'cpu' and len(dl.dataset) >= _compile_pays, some[0, 0].numel()
     key = form, compiles, some.device, some.shape, some.cpu().double().sum().item(), body_key(body)
     made = _bodies.setdefault(learn.model[0], {})
@@ -349,9 +355,6 @@ _sum = lambda photo, x: zlib.crc32(x, zlib.crc32(photo))
 def cache_folder()->Path: # it may not exist
     "Where features are kept"
     return user_cache_path('dogscats_course', appauthor=False)/'features'
-
-@cache
-def _probes(): return [draw_animal('cat'), draw_animal('cat').resize((320, 200))]  # a square, and what is cropped, padded or squished to one
 
 def way_key(
     dl, # a DataLoader of photos
@@ -506,7 +509,7 @@ def rows_fit(
     dl = learn.dls.test_dl(splits[0][:1])
     body, pool = _stages(learn, upto)
     with torch.no_grad(): width = pool(copy.deepcopy(body).eval()(_as_seen(dl, _probes()[:1]))).shape[1]
-    theirs = {_recipe(learn, dl, form_for(learn, len(files)), upto) for files in splits}
+    theirs = [_recipe(learn, dl, form, upto) for form in {form_for(learn, len(files)) for files in splits}]
     room = shutil.disk_usage(next(d for d in (cache_folder(), *cache_folder().parents) if d.exists())).free
     room += sum(_size(f)[0] for recipe in theirs for f in (cache_folder()/recipe).glob('*.rows'))
     return sum(map(len, splits))*_row(width).itemsize <= min(_cache_bytes, room/2)
