@@ -68,9 +68,9 @@ def ratios(values): return dict(median=round(statistics.median(values), 2), min=
 
 def numbers():
     "What features are computed in here, and what training runs in"
-    from dogscats_course.features import fast_form, has_bfloat16
+    from dogscats_course.fastbody import fast_dtype, has_bfloat16
     from fastai.vision.all import default_device
-    return dict(features=fast_form(default_device()), training='bfloat16' if has_bfloat16(default_device()) else 'float32')
+    return dict(features=fast_dtype(default_device()), training='bfloat16' if has_bfloat16(default_device()) else 'float32')
 
 def _file(name):
     m = machine()

@@ -1,7 +1,7 @@
 "One measurement of this project."
 from functools import partial
 
-from dogscats_course import features
+from dogscats_course import body
 from dogscats_course.all import *
 
 from common import rate, report, timed
@@ -48,16 +48,16 @@ def decode(a):
     n, cpu = len(files), learn.dls.device.type == 'cpu'
     learn.remove_cb(ProgressCallback)
     next(iter_features(learn, dl))  # int8's scales are measured
-    with torch.no_grad(), features.held_memory():
-        body, _ = kept_body(learn, dl)
+    with torch.no_grad(), held_memory():
+        fast, _ = cached_body(learn, dl)
         x = torch.rand(16 if cpu else max(dl.bs, 64), 3, 224, 224, device=learn.dls.device).contiguous(memory_format=torch.channels_last)
         sync = (lambda: None) if cpu else torch.cuda.synchronize
         def forward():
-            for _ in range(n//len(x) + 1): body(x)
+            for _ in range(n//len(x) + 1): fast(x)
             sync()
         body_s = timed(forward)/(n//len(x) + 1)/len(x)
     open_dl = dl.new(bs=16)
-    if cpu: open_dl.create_batches = partial(features._in_threads, open_dl)
+    if cpu: open_dl.create_batches = partial(body._in_threads, open_dl)
     open_s = timed(lambda: [b for b in open_dl])/n
     all_s = timed(lambda: [x for x, _ in iter_features(learn, dl)])/n
     bound = body_s + open_s if cpu else max(body_s, open_s)

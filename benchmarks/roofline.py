@@ -1,6 +1,6 @@
 """The body's operations a second, against the peak of a large matrix product in the same numbers on this machine, measured in the same run.
 
-Numbers are those of `fast_form`; where it is int8, oneDNN's int8 linear layer is the matrix product."""
+Numbers are those of `fast_dtype`; where it is int8, oneDNN's int8 linear layer is the matrix product."""
 import argparse, statistics, time
 
 from common import save
@@ -15,16 +15,16 @@ def best(f, seconds=5):
         times.append(time.perf_counter() - start)
     return min(times), statistics.median(times)
 
-def matrix(form, device, n=2048):
+def matrix(dtype, device, n=2048):
     "A product of two n×n matrices, as a function"
     import torch
     sync = torch.cuda.synchronize if device.type == 'cuda' else lambda: None
     x, y = (torch.rand(n, n, device=device) for _ in range(2))
-    if form == 'int8':
+    if dtype == 'int8':
         w, scale, zero = (y*127).to(torch.int8), torch.full((n,), 1/127), torch.zeros(n, dtype=torch.int32)
         packed, x = torch.ops.onednn.qlinear_prepack(w, [n, n]), (x*255).to(torch.uint8)
         return lambda: torch.ops.onednn.qlinear_pointwise(x, 1/255, 0, packed, scale, zero, None, 1., 0, torch.float32, 'none', [], '')
-    x, y = x.to(getattr(torch, form)), y.to(getattr(torch, form))
+    x, y = x.to(getattr(torch, dtype)), y.to(getattr(torch, dtype))
     def product():
         x @ y
         sync()
@@ -35,10 +35,11 @@ def main():
     from fastai.vision.all import default_device
     from torch.utils.flop_counter import FlopCounterMode
     from torchvision.models import vgg16_bn
-    from dogscats_course.features import fast_body, fast_form, held_memory
+    from dogscats_course.memory import held_memory
+    from dogscats_course.fastbody import fast_body, fast_dtype
     from dogscats_course.weights import vgg_weights
     device, n = default_device(), 2048
-    form, bs = fast_form(device), 16 if device.type == 'cpu' else 256
+    dtype, bs = fast_dtype(device), 16 if device.type == 'cpu' else 256
     net = vgg16_bn()
     net.load_state_dict(vgg_weights('bundled')[0], strict=False)
     body = torch.nn.Sequential(net.features).to(device).eval()
@@ -46,7 +47,7 @@ def main():
     with torch.no_grad(), held_memory():
         with FlopCounterMode(display=False) as counter: body(x[:1])
         flops = counter.get_total_flops()
-        fast, peak = fast_body(body, x[:16], form), matrix(form, device, n)
+        fast, peak = fast_body(body, x[:16], dtype), matrix(dtype, device, n)
         def run():
             fast(x)
             if device.type == 'cuda': torch.cuda.synchronize()

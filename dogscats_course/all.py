@@ -3,14 +3,32 @@ from fastai.vision.all import *
 
 # ours last, so that our names win
 from .draw import *
+from .memory import *
+from .processes import *
+from .atomic import *
+from .about import *
+from .photos import *
+from .layout import *
 from .data import *
 from .weights import *
+from .fastbody import *
+from .body import *
+from .cache import *
 from .features import *
+from .frozen import *
+from .head import *
 from .learner import *
+from .score import *
+from .cam import *
 from .show import *
+from .predict import *
 from .share import *
 from .train import *
 from .vgg16 import *
+from .ensemble import *
 from .kaggle import *
+from .duplicates import *
+from .plan import *
 from .clean import *
+from .onnx_file import *
 from .publish import *

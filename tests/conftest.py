@@ -32,8 +32,16 @@ def learn(drawn):
 @pytest.fixture
 def float32(monkeypatch):
     "Features in float32 on every machine, for a comparison to the last digits"
-    monkeypatch.setattr('dogscats_course.features.fast_form', lambda device: 'float32')
-    monkeypatch.setattr('dogscats_course.features.has_bfloat16', lambda device: False)
+    for module in ('fastbody', 'body'): monkeypatch.setattr(f'dogscats_course.{module}.fast_dtype', lambda device: 'float32')
+    for module in ('fastbody', 'frozen'): monkeypatch.setattr(f'dogscats_course.{module}.has_bfloat16', lambda device: False)
+
+@pytest.fixture
+def cache_at(monkeypatch):
+    "A function that moves the feature cache to another folder, for this test"
+    def move(folder):
+        for module in ('cache', 'features'): monkeypatch.setattr(f'dogscats_course.{module}.cache_folder', lambda: folder)
+        return folder
+    return move
 
 @pytest.fixture(scope='module')
 def browser():

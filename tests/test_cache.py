@@ -5,16 +5,19 @@ import pytest
 import torch
 from fastai.vision.all import CategoryBlock, DataBlock, Resize, TransformBlock, get_image_files, parent_label
 
-from dogscats_course import features
-from dogscats_course.data import OpenPhoto, make_dls
-from dogscats_course.features import clear_features, iter_features, kept_features, kept_table, new_photos, pooled_features
+from dogscats_course import body, features
+from dogscats_course import cache as cache_module
+from dogscats_course.photos import OpenPhoto
+from dogscats_course.data import make_dls
+from dogscats_course.body import iter_features, pooled_features
+from dogscats_course.cache import cache_table, clear_features
+from dogscats_course.features import cached_features, new_photos
 from dogscats_course.learner import vgg_learner
 
 @pytest.fixture
-def cache(tmp_path, monkeypatch):
+def cache(tmp_path, cache_at):
     "A cache folder of its own"
-    monkeypatch.setattr(features, 'cache_folder', lambda: tmp_path/'cache'/'features')
-    return tmp_path/'cache'/'features'
+    return cache_at(tmp_path/'cache'/'features')
 
 @pytest.fixture
 def files(drawn, tmp_path): return sorted(shutil.copytree(drawn/'train', tmp_path/'photos').rglob('*.jpg'))
@@ -36,35 +39,35 @@ def test_cleared_while_it_is_filled(learn, files, cache, monkeypatch):
             clear_features()
             yield o
     learn.dls.bs = 4
-    monkeypatch.setattr(features, '_batch_size', lambda *_: 4)
+    monkeypatch.setattr(body, '_batch_size', lambda *_: 4)
     monkeypatch.setattr(features, 'iter_features', clearing)
-    x = kept_features(learn, files)[:]
+    x = cached_features(learn, files)[:]
     assert torch.allclose(x, pooled_features(learn, learn.dls.test_dl(files))[0], rtol=1e-3, atol=1e-3) and (sys.platform == 'win32' or not list(cache.rglob('*.rows')))
 
 def same(a, b): return torch.allclose(a, b, rtol=1e-3, atol=1e-3)
 
 def test_computed_once(learn, files, cache, computed):
-    a = kept_features(learn, files)
+    a = cached_features(learn, files)
     assert sum(computed) == len(files) == 24 and not new_photos(learn, files)
-    b = kept_features(learn, files[::-1])
+    b = cached_features(learn, files[::-1])
     assert sum(computed) == 24 and torch.equal(a[:], b[:].flip(0)), 'from the cache, in the order asked for'
     assert same(a[:], pooled_features(learn, learn.dls.test_dl(files))[0]) and a[:].dtype == torch.float32
     assert torch.equal(a[[5, 2, 2]], a[:][[5, 2, 2]]) and a[3:7].shape == (4, 1024) and len(a) == 24
 
 def test_added_photos_alone_are_computed_and_a_changed_one_is_noticed(learn, files, cache, computed):
-    kept_features(learn, files[:20])
-    kept_features(learn, files)
+    cached_features(learn, files[:20])
+    cached_features(learn, files)
     assert sum(computed) == 24
-    before = kept_features(learn, files)[:]
+    before = cached_features(learn, files)[:]
     shutil.copy(files[1], files[0])
     assert new_photos(learn, files) == [], 'the content counts, not the name'
-    after = kept_features(learn, files)[:]
+    after = cached_features(learn, files)[:]
     assert torch.equal(after[0], before[1]) and torch.equal(after[1:], before[1:]) and sum(computed) == 24
     files[0].write_bytes(files[0].read_bytes() + b'more')
     assert new_photos(learn, files) == files[:1]
 
 def test_all_that_decides_them_is_in_the_key(learn, drawn, files, cache, computed):
-    kept_features(learn, files)
+    cached_features(learn, files)
     with torch.no_grad(): learn.model[0][0][0].weight[0, 0, 0, 0] += 1
     assert len(new_photos(learn, files)) == 24, 'weights'
     assert len(new_photos(vgg_learner(make_dls(drawn, size=96, bs=8), weights='bundled'), files)) == 24, 'size'
@@ -76,7 +79,7 @@ def test_all_that_decides_them_is_in_the_key(learn, drawn, files, cache, compute
 def test_how_photos_become_square_is_in_the_key(drawn, files, cache):
     def learner(method): return vgg_learner(DataBlock((TransformBlock(OpenPhoto(32)), CategoryBlock), get_items=get_image_files, get_y=parent_label,
         item_tfms=Resize(32, method=method)).dataloaders(drawn/'train', bs=8), weights='bundled')
-    kept_features(learner('squish'), files)
+    cached_features(learner('squish'), files)
     assert not new_photos(learner('squish'), files) and len(new_photos(learner('crop'), files)) == len(new_photos(learner('pad'), files)) == 24
 
 def test_a_learner_of_the_drawn_set_uses_it(drawn, cache, computed):
@@ -91,28 +94,28 @@ def damaged(f):
     f.write_bytes(data)
 
 def test_damage_is_told_and_mended(learn, files, cache, computed, capsys):
-    good = kept_features(learn, files)[:]
+    good = cached_features(learn, files)[:]
     damaged(rows(cache)[0])
-    assert torch.equal(kept_features(learn, files)[:], good) and sum(computed) == 48
+    assert torch.equal(cached_features(learn, files)[:], good) and sum(computed) == 48
     assert 'is damaged' in capsys.readouterr().out
-    kept_features(learn, files)
+    cached_features(learn, files)
     assert 'damaged' not in capsys.readouterr().out and sum(computed) == 48
 
 @pytest.mark.parametrize('left', [0, 10, 2068*7, 2068*7 + 999])
 def test_a_file_that_was_cut_off_gives_what_it_has(learn, files, cache, computed, capsys, left):
-    kept_features(learn, files)
+    cached_features(learn, files)
     f, = rows(cache)
     with f.open('r+b') as o: o.truncate(left)
-    kept_features(learn, files)
+    cached_features(learn, files)
     assert sum(computed) == 24 + 24 - left//2068 and 'damaged' not in capsys.readouterr().out
 
 code = '''
 import os, signal, sys
 from pathlib import Path
-from dogscats_course import features
+from dogscats_course import cache, features
 from dogscats_course.data import make_dls
 from dogscats_course.learner import vgg_learner
-features.cache_folder = lambda: Path(sys.argv[2])
+cache.cache_folder = features.cache_folder = lambda: Path(sys.argv[2])
 whole = features.iter_features
 def some(*args):
     for i, o in enumerate(whole(*args)):
@@ -120,7 +123,7 @@ def some(*args):
         yield o
 features.iter_features = some
 learn = vgg_learner(make_dls(sys.argv[1], size=int(sys.argv[5]), bs=8), weights='bundled')
-features.kept_features(learn, sorted(Path(sys.argv[3]).rglob('*.jpg')))
+features.cached_features(learn, sorted(Path(sys.argv[3]).rglob('*.jpg')))
 '''
 def process(drawn, cache, files, stop, size=64): return subprocess.Popen([sys.executable, '-c', code, str(drawn), str(cache), str(files[0].parents[1]), str(stop), str(size)])
 
@@ -130,38 +133,38 @@ def test_a_killed_run_is_gone_on_with(drawn, files, cache, computed):
     assert p.wait() == -signal.SIGKILL
     learn = vgg_learner(make_dls(drawn, size=224, bs=8), weights='bundled')
     assert len(new_photos(learn, files)) == 8, 'the first batch of 16 is kept'
-    kept_features(learn, files)
+    cached_features(learn, files)
     assert sum(computed) == 8
 
 def test_two_processes_at_once(learn, drawn, files, cache, computed):
     both = [process(drawn, cache, files, -1) for _ in range(2)]
     assert [p.wait() for p in both] == [0, 0]
-    x = kept_features(learn, files)[:]
+    x = cached_features(learn, files)[:]
     assert not computed, 'what they kept is used'
     assert same(x, pooled_features(learn, learn.dls.test_dl(files))[0])
 
 def test_bounded_oldest_out_first(learn, files, cache, monkeypatch):
-    monkeypatch.setattr(features, '_cache_bytes', 2068*20)
+    monkeypatch.setattr(cache_module, '_cache_bytes', 2068*20)
     for i, part in enumerate((files[:8], files[8:16])):
-        kept_features(learn, part)
+        cached_features(learn, part)
         for f in rows(cache): os.utime(f, (i, i))
-    kept_features(learn, files[:8])  # used last
-    kept_features(learn, files[16:])
+    cached_features(learn, files[:8])  # used last
+    cached_features(learn, files[16:])
     assert new_photos(learn, files) == files[8:16]
 
-def test_where_nothing_can_be_written(learn, files, tmp_path, monkeypatch, capsys):
+def test_where_nothing_can_be_written(learn, files, tmp_path, cache_at, capsys):
     (tmp_path/'file').write_text('no folder')
-    monkeypatch.setattr(features, 'cache_folder', lambda: tmp_path/'file'/'features')
-    assert kept_features(learn, files)[:].shape == (24, 1024) and 'cannot be kept' in capsys.readouterr().out
+    cache_at(tmp_path/'file'/'features')
+    assert cached_features(learn, files)[:].shape == (24, 1024) and 'cannot be kept' in capsys.readouterr().out
 
 def test_shown_and_cleared(learn, files, cache):
-    kept_features(learn, files)
+    cached_features(learn, files)
     (cache/'mine.txt').write_text('mine')
-    assert kept_table().photos.tolist() == [24] and kept_table().megabytes.sum() == pytest.approx(24*2068/1e6)
+    assert cache_table().photos.tolist() == [24] and cache_table().megabytes.sum() == pytest.approx(24*2068/1e6)
     clear_features()
-    assert kept_table().empty and [p.name for p in cache.iterdir()] == ['mine.txt']
+    assert cache_table().empty and [p.name for p in cache.iterdir()] == ['mine.txt']
 
 def test_a_pipeline_that_may_read_other_files_is_not_kept(drawn, cache):
     from fastai.vision.all import ImageDataLoaders
     learn = vgg_learner(ImageDataLoaders.from_folder(drawn, valid='valid', item_tfms=None, bs=8), weights='bundled')
-    assert kept_features(learn, learn.dls.valid_ds.items[:4])[:].shape == (4, 1024) and not cache.exists()
+    assert cached_features(learn, learn.dls.valid_ds.items[:4])[:].shape == (4, 1024) and not cache.exists()

@@ -7,9 +7,12 @@ import pytest
 from fastai.vision.all import set_seed
 from PIL import Image
 
-from dogscats_course.clean import (_bits, _close, _hashes, apply_plan, clean_plan, extra_copies, leaks, near_duplicates, removed_folder, show_pairs,
-    undo_plan, worst_losses)
-from dogscats_course.data import check_layout, make_dls, open_photo
+from dogscats_course.duplicates import _bits, _close, _hashes, extra_copies, leaks, near_duplicates, show_pairs
+from dogscats_course.plan import apply_plan, clean_plan, removed_folder, undo_plan
+from dogscats_course.clean import worst_losses
+from dogscats_course.photos import open_photo
+from dogscats_course.layout import check_layout
+from dogscats_course.data import make_dls
 from dogscats_course.draw import draw_dogscats
 from dogscats_course.learner import vgg_learner
 
@@ -195,7 +198,7 @@ def test_an_interrupted_plan_can_be_taken_back_or_finished(pets, tmp_path, monke
         if len(moved) == 2: raise KeyboardInterrupt
         moved.append(move(a, b))
     plan = clean_plan(pets, delete=sorted((pets/'train/cats').iterdir())[:4])
-    monkeypatch.setattr('dogscats_course.clean.shutil.move', stop)
+    monkeypatch.setattr('dogscats_course.plan.shutil.move', stop)
     with pytest.raises(KeyboardInterrupt): apply_plan(pets, plan)
     monkeypatch.undo()
     undo_plan(pets)
@@ -299,7 +302,7 @@ def test_cleaner_computes_nothing_again(judged, monkeypatch):
     worst_losses(learn, ds_idx=0)
     def body(*args): raise AssertionError('the body was run')
     monkeypatch.setattr(learn.model[0], 'forward', body)
-    monkeypatch.setattr('dogscats_course.learner.kept_features', body)
+    monkeypatch.setattr('dogscats_course.frozen.cached_features', body)
     assert len(ImageCleaner(learn).iw.fns) == 30
 
 def test_cleaner_without_ipywidgets(judged, monkeypatch):

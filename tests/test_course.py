@@ -6,7 +6,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from dogscats_course import course
-from dogscats_course.course import RECORD, copy_lessons, lessons_folder
+from dogscats_course.course import _RECORD, copy_lessons, lessons_folder
 
 FIRST, CHINESE = '01_first.ipynb', 'zh/01_first.ipynb'
 
@@ -34,7 +34,7 @@ def read(f): return nbformat.read(f, as_version=4)
 
 def test_copies(source, dest):
     assert copy_lessons(dest) == {FIRST: 'new', '02_second.ipynb': 'new', CHINESE: 'new'}
-    assert {f.relative_to(dest).as_posix() for f in dest.rglob('*') if f.is_file()} == {FIRST, '02_second.ipynb', CHINESE, RECORD}
+    assert {f.relative_to(dest).as_posix() for f in dest.rglob('*') if f.is_file()} == {FIRST, '02_second.ipynb', CHINESE, _RECORD}
     nb = read(dest/FIRST)
     nbformat.validate(nb)
     assert nb.cells[1] == read(source/FIRST).cells[1] and nb.cells[0].source.startswith('# 1. First\n\n[another](02_second.ipynb), [a module](https://')
@@ -66,7 +66,7 @@ def test_an_update_leaves_what_was_changed(source, dest, clear):
 @pytest.mark.parametrize('record', [None, 'no JSON', '[]', '{"01_first.ipynb": 1}'])
 def test_where_nothing_is_remembered_what_differs_is_yours(source, dest, record):
     copy_lessons(dest)
-    (dest/RECORD).unlink() if record is None else (dest/RECORD).write_text(record)
+    (dest/_RECORD).unlink() if record is None else (dest/_RECORD).write_text(record)
     write(source, FIRST, 'hello, new')
     assert copy_lessons(dest) == {FIRST: 'yours', '02_second.ipynb': 'same', CHINESE: 'same'}
     write(source, '02_second.ipynb', 'hello, new')
@@ -98,7 +98,7 @@ def test_bad_folders(source, dest, tmp_path):
     (tmp_path/'file').write_text('mine')
     with pytest.raises(NotADirectoryError, match='is a file'): copy_lessons(tmp_path/'file')
     with pytest.raises(ValueError, match='where the lessons come from'): copy_lessons(source)
-    assert not (source/RECORD).exists()
+    assert not (source/_RECORD).exists()
 
 def test_where_they_lie(tmp_path, monkeypatch):
     package = tmp_path/'dogscats_course'

@@ -6,7 +6,9 @@ import pytest
 from PIL import Image
 
 from dogscats_course import data
-from dogscats_course.data import LayoutError, Photo, check_layout, dogscats, find_photos, make_dls, open_photo
+from dogscats_course.photos import Photo, open_photo
+from dogscats_course.layout import LayoutError, check_layout, find_photos
+from dogscats_course.data import dogscats, make_dls
 
 def counts(table): return {(s, c): n for s, c, n in table.itertuples(index=False)}
 

@@ -6,9 +6,10 @@ import torch
 from fastai.vision.all import resnet18
 from torch import nn
 
-from dogscats_course import features
+from dogscats_course import body, fastbody, memory
 from dogscats_course.data import make_dls
-from dogscats_course.features import fast_body, fast_form, pooled_features, split_head
+from dogscats_course.fastbody import fast_body, fast_dtype
+from dogscats_course.body import pooled_features, split_head
 from dogscats_course.learner import vgg_learner
 
 int8 = pytest.param('int8', marks=pytest.mark.skipif(not torch.cpu.get_capabilities().get('avx512_vnni'), reason='this processor has no AVX-512 VNNI'))
@@ -19,30 +20,30 @@ def plain(learn, dl):
     pool, _ = split_head(learn.model[1])
     with torch.no_grad(): return torch.cat([pool(learn.model[0](b[0].as_subclass(torch.Tensor))) for b in dl])
 
-@pytest.mark.parametrize('form', ['float32', 'bfloat16', int8])
-def test_forms_agree_with_the_plain_body(drawn, form):
+@pytest.mark.parametrize('dtype', ['float32', 'bfloat16', int8])
+def test_dtypes_agree_with_the_plain_body(drawn, dtype):
     learn = vgg_learner(make_dls(drawn, size=64, bs=8), weights='bundled')
     dl = learn.dls.test_dl([*learn.dls.train_ds.items, *learn.dls.valid_ds.items]*2, with_labels=True)
     assert len(dl.dataset) == 80, 'enough for int8'
     before = {k: v.clone() for k, v in learn.model.state_dict().items()}
-    x, y = pooled_features(learn, dl, form=form)
+    x, y = pooled_features(learn, dl, dtype=dtype)
     assert x.shape == (80, 1024) and x.dtype == torch.float32
     assert y.tolist() == [learn.dls.vocab.o2i[f.parent.name] for f in dl.items]
     assert torch.cosine_similarity(x, plain(learn, dl)).min() > 0.999
     assert all(torch.equal(v, before[k]) for k, v in learn.model.state_dict().items()), 'the learner is left as it was'
 
-@pytest.mark.parametrize('form', [int8])
-def test_odd_size(drawn, form):
+@pytest.mark.parametrize('dtype', [int8])
+def test_odd_size(drawn, dtype):
     learn = vgg_learner(make_dls(drawn, size=75, bs=8), weights='bundled')
     x = learn.dls.valid.one_batch()[0].as_subclass(torch.Tensor)
-    with torch.no_grad(): a, b = (fast_body(learn.model[0], x, f)(x) for f in ('float32', form))
+    with torch.no_grad(): a, b = (fast_body(learn.model[0], x, f)(x) for f in ('float32', dtype))
     assert a.shape == b.shape and torch.cosine_similarity(a.flatten(1), b.flatten(1)).min() > 0.99
 
-@pytest.mark.parametrize('form', ['float32', 'int8'])
-def test_other_architectures(drawn, form, float32):
+@pytest.mark.parametrize('dtype', ['float32', 'int8'])
+def test_other_architectures(drawn, dtype, float32):
     learn = vgg_learner(make_dls(drawn, size=64, bs=8), arch=resnet18, weights=None)
     dl = learn.dls.test_dl(list(learn.dls.valid_ds.items)*4)
-    assert torch.allclose(pooled_features(learn, dl, form=form)[0], plain(learn, dl), atol=1e-3), 'int8 is for VGG alone'
+    assert torch.allclose(pooled_features(learn, dl, dtype=dtype)[0], plain(learn, dl), atol=1e-3), 'int8 is for VGG alone'
 
 def test_a_head_without_flatten():
     with pytest.raises(ValueError, match='no Flatten'): split_head(nn.Sequential(nn.Linear(2, 2)))
@@ -58,26 +59,26 @@ def test_out_of_memory_halves_the_batch(drawn, monkeypatch, capsys):
         def forward(self, x):
             if len(x) > 5: raise torch.OutOfMemoryError
             return self.body(x)
-    monkeypatch.setattr('dogscats_course.features.fast_body', lambda body, *args: Small(fast_body(body, *args)))
+    monkeypatch.setattr('dogscats_course.body.fast_body', lambda body, *args: Small(fast_body(body, *args)))
     assert torch.allclose(pooled_features(learn, learn.dls.valid)[0], wanted, atol=1e-4)
     out = capsys.readouterr().out
     assert 'too small for 16 photos at once: going on with 8' in out and 'too small for 8 photos at once: going on with 4' in out
-    monkeypatch.setattr('dogscats_course.features._batch_size', lambda *_: 8)
+    monkeypatch.setattr('dogscats_course.body._batch_size', lambda *_: 8)
     pooled_features(learn, learn.dls.valid)
     assert capsys.readouterr().out.count('going on') == 1, 'the second batch begins with what was found for the first'
 
 @pytest.mark.parametrize('compiler', [True, False])
 def test_compiled_where_it_pays(drawn, monkeypatch, compiler):
     "Many photos are worth a compiled body; where there is no compiler it goes on without a word"
-    monkeypatch.setattr(features, '_compile_pays', 8)
-    monkeypatch.setattr(features, 'fast_form', lambda device: 'bfloat16')
-    monkeypatch.setattr(features, '_batch_size', lambda *_: 6)
+    monkeypatch.setattr(body, '_compile_pays', 8)
+    monkeypatch.setattr(body, 'fast_dtype', lambda device: 'bfloat16')
+    monkeypatch.setattr(body, '_batch_size', lambda *_: 6)
     if not compiler:
         def missing(*_): raise RuntimeError('no C++ compiler')
-        monkeypatch.setattr(features.torch, 'compile', lambda body: missing)
+        monkeypatch.setattr(body.torch, 'compile', lambda body: missing)
     learn = vgg_learner(make_dls(drawn, size=64, bs=8), weights='bundled')
     x, _ = pooled_features(learn, learn.dls.valid)  # 16 photos: the last batch is smaller
-    assert isinstance(features.kept_body(learn, learn.dls.valid)[0], features._Compiled) == compiler
+    assert isinstance(body.cached_body(learn, learn.dls.valid)[0], body._Compiled) == compiler
     assert torch.cosine_similarity(x, plain(learn, learn.dls.valid)).min() > 0.999
 
 @pytest.mark.skipif(not torch.cpu.get_capabilities().get('avx512_vnni'), reason='this processor has no AVX-512 VNNI')
@@ -91,13 +92,13 @@ def test_more_bits_where_int8_is_too_coarse(drawn, float32):
         layers[3].weight[:, 0] /= 3000
     x, _ = pooled_features(learn, learn.dls.valid, 'int8')
     assert torch.cosine_similarity(x, plain(learn, learn.dls.valid)).min() > 0.9999
-    assert not any(isinstance(m, features._Int8Conv) for m in features.kept_body(learn, learn.dls.valid, 'int8')[0].modules())
+    assert not any(isinstance(m, fastbody._Int8Conv) for m in body.cached_body(learn, learn.dls.valid, 'int8')[0].modules())
 
-@pytest.mark.skipif(not features._glibc(), reason='only glibc can be told to keep memory')
+@pytest.mark.skipif(not memory._glibc(), reason='only glibc can be told to keep memory')
 def test_memory_goes_back_in_the_end():
     code = '''if True:
         import psutil, torch
-        from dogscats_course.features import held_memory, hold_memory, release_memory
+        from dogscats_course.memory import held_memory, hold_memory, release_memory
         def used(): return psutil.Process().memory_info().rss/2**20
         def layers(): [torch.ones(50*2**20) for _ in range(2)]
         start, owner = used(), object()

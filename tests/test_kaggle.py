@@ -6,9 +6,10 @@ import pandas as pd
 import pytest
 import torch
 
-from dogscats_course.data import check_layout
-from dogscats_course.kaggle import clip_losses, ensemble, sort_kaggle, submission, tta
-from dogscats_course.learner import class_probs
+from dogscats_course.layout import check_layout
+from dogscats_course.ensemble import ensemble, tta
+from dogscats_course.kaggle import clip_losses, sort_kaggle, submission
+from dogscats_course.head import class_probs
 
 small = dict(valid=5, sample=(4, 2))
 

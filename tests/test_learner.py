@@ -11,9 +11,11 @@ from fastai.vision.all import (Callback, DataBlock, Flatten, ImageBlock, ImageDa
 from torch import nn
 from torchvision.models import vgg16_bn
 
-from dogscats_course import learner
+from dogscats_course import frozen
 from dogscats_course.data import make_dls, photo_dls
-from dogscats_course.learner import class_probs, split_features, trainable, vgg_learner
+from dogscats_course.frozen import split_features
+from dogscats_course.head import class_probs
+from dogscats_course.learner import trainable, vgg_learner
 
 def state(m): return {k: v.clone() for k, v in m.state_dict().items()}
 def changed(m, before): return {k for k, v in m.state_dict().items() if not torch.equal(v, before[k])}
@@ -30,7 +32,7 @@ def test_fit_head_trains_the_head_alone(learn, drawn):
 def test_again_goes_on(learn, monkeypatch):
     learn.fit_head(2)
     after = state(learn.model[1])
-    monkeypatch.setattr('dogscats_course.learner.kept_features', None)  # not computed again
+    monkeypatch.setattr('dogscats_course.frozen.cached_features', None)  # not computed again
     learn.fit_head(1, lr=1e-9)
     for k, v in learn.model[1].state_dict().items():
         if 'running' not in k and 'num_batches' not in k: assert torch.allclose(v.float(), after[k].float(), atol=1e-5)
@@ -208,7 +210,7 @@ def test_last_block_is_trained_on_rows(learn, monkeypatch):
     before = copy.deepcopy(learn.model[0][0].state_dict())
     learn.freeze_to(-2)
     learn.fit_one_cycle(1, slice(1e-5, 1e-3))
-    monkeypatch.setattr(learner, 'kept_features', None)  # not asked again
+    monkeypatch.setattr(frozen, 'cached_features', None)  # not asked again
     learn.fit_one_cycle(1, slice(1e-5, 1e-3))
     after = learn.model[0][0].state_dict()
     changed = {int(k.split('.')[0]) for k in before if not torch.equal(before[k], after[k])}
@@ -228,8 +230,8 @@ def test_rows_stand_back(drawn, why, monkeypatch):
     dls = make_dls(drawn, size=64, bs=8, batch_tfms={'random photos': aug_transforms(), "the user's own transform": Dimmed()}.get(why))
     learn = vgg_learner(dls, weights='bundled', cbs=Darker if why == 'another callback' else None, train_bn=why == 'BatchNorm trains')
     learn.freeze_to(-2)
-    if why == 'no room': monkeypatch.setattr(learner, 'rows_fit', lambda *_: False)
-    monkeypatch.setattr(learner, 'kept_features', None)
+    if why == 'no room': monkeypatch.setattr(frozen, 'has_room', lambda *_: False)
+    monkeypatch.setattr(frozen, 'cached_features', None)
     learn.fit(1, 1e-5)
     assert len(learn.history) == 1
 
@@ -249,7 +251,7 @@ def test_frozen_after_training_is_frozen(learn):
     assert all(torch.equal(v, before[k]) for k, v in learn.model[0].state_dict().items())
 
 def test_bfloat16_on_a_cpu(learn, monkeypatch):
-    monkeypatch.setattr(learner, 'has_bfloat16', lambda device: True)
+    monkeypatch.setattr(frozen, 'has_bfloat16', lambda device: True)
     seen = set()
     learn.model[0][0][40].register_forward_hook(lambda m, x, y: seen.add(y.dtype))
     learn.unfreeze()

@@ -8,13 +8,14 @@ import torch
 import yaml
 from PIL import Image
 
-from dogscats_course import publish
+from dogscats_course import about, onnx_file
 from dogscats_course.data import make_dls
 from dogscats_course.draw import draw_animal
 from dogscats_course.learner import vgg_learner
-from dogscats_course.publish import _onnx_probs, export_onnx, make_app, model_card, write_space
+from dogscats_course.onnx_file import export_onnx, onnx_probs
+from dogscats_course.publish import make_app, model_card, write_space
 from dogscats_course.share import load_classifier, save_classifier
-from dogscats_course.show import score
+from dogscats_course.score import score
 from hostile import bomb
 
 EXTRAS = 'gradio', 'onnx', 'onnxscript', 'onnxruntime'
@@ -173,7 +174,7 @@ def test_onnx_holds_the_whole_way(saved, exported, photo, drawn):
     about = session.get_modelmeta().custom_metadata_map
     assert json.loads(about['classes']) == ['cats', 'dogs'] and about['size'] == '64'
     learn, files = saved[0], [photo, *sorted((drawn/'valid').rglob('*.jpg'))]
-    for f in files: assert close(_onnx_probs(session, f), probs(learn, f))
+    for f in files: assert close(onnx_probs(session, f), probs(learn, f))
     for n in (1, 3, 17):
         p = session.run(None, {'photos': np.random.default_rng(0).random((n, 3, 64, 64), np.float32)})[0]
         assert p.shape == (n, 2) and p.sum(1) == pytest.approx(1, abs=1e-5)
@@ -191,7 +192,7 @@ def test_onnx_of_another_network(drawn, tmp_path):
     learn = vgg_learner(make_dls(drawn, size=64, bs=8), arch=resnet18, weights=None)
     file = export_onnx(learn, tmp_path/'resnet.onnx')
     f = learn.dls.valid_ds.items[0]
-    assert close(_onnx_probs(onnxruntime.InferenceSession(file), f), probs(learn, f))
+    assert close(onnx_probs(onnxruntime.InferenceSession(file), f), probs(learn, f))
 
 def test_the_learner_is_left_as_it_is(saved, tmp_path):
     learn = saved[0]
@@ -206,9 +207,9 @@ def test_onnx_that_disagrees_is_not_written(saved, tmp_path, monkeypatch):
         whole.mean += 0.5
         true(whole, *args)
         whole.mean -= 0.5
-    monkeypatch.setattr(publish, '_to_onnx', wrong)
+    monkeypatch.setattr(onnx_file, '_to_onnx', wrong)
     with pytest.raises(ValueError, match='differ by'): export_onnx(saved[0], tmp_path/'m.onnx')
-    monkeypatch.setattr(publish, '_gap', lambda *args: float('nan'))
+    monkeypatch.setattr(onnx_file, '_onnx_difference', lambda *args: float('nan'))
     with pytest.raises(ValueError, match='differ by'): export_onnx(saved[0], tmp_path/'m.onnx')
     assert list(tmp_path.iterdir()) == []
 
@@ -319,7 +320,7 @@ def test_space_for_other_classes(oddly_named, tmp_path):
     assert repr(' or '.join(odd)) in (space/'app.py').read_text(encoding='utf-8')
 
 def test_a_space_that_fails_leaves_nothing(saved, tmp_path, monkeypatch):
-    monkeypatch.setattr(publish, '_gap', lambda *args: 1.)
+    monkeypatch.setattr(onnx_file, '_onnx_difference', lambda *args: 1.)
     with pytest.raises(ValueError, match='differ'): write_space(saved[0], tmp_path/'space')
     assert list(tmp_path.iterdir()) == []
 
@@ -330,7 +331,7 @@ def test_a_missing_package_is_told_with_the_pip_line(saved, tmp_path, monkeypatc
     for missing in needs:
         with monkeypatch.context() as m:
             find = publish.find_spec
-            m.setattr(publish, 'find_spec', lambda name: None if name == missing else find(name))
+            m.setattr(about, 'find_spec', lambda name: None if name == missing else find(name))
             with pytest.raises(ImportError, match=re.escape(f"{missing}: pip install 'dogscats_course[publish]'")): call(saved[0], tmp_path)
     assert list(tmp_path.iterdir()) == []
 

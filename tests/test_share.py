@@ -9,8 +9,10 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from dogscats_course.data import make_dls
-from dogscats_course.learner import class_probs, vgg_learner
-from dogscats_course.share import load_classifier, predict_files, save_classifier
+from dogscats_course.head import class_probs
+from dogscats_course.learner import vgg_learner
+from dogscats_course.predict import predict_files
+from dogscats_course.share import load_classifier, save_classifier
 from hostile import bomb
 
 @pytest.fixture(scope='module')
@@ -150,7 +152,8 @@ def test_no_code_of_a_hostile_folder_runs(saved, drawn, tmp_path):
         for extra in ('model.pkl', 'pytorch_model.bin', 'config.pkl'): (folder/extra).write_bytes(pickle.dumps(Mark(mark)))
     code = f"""
 from pathlib import Path
-from dogscats_course.share import load_classifier, predict_files
+from dogscats_course.predict import predict_files
+from dogscats_course.share import load_classifier
 for folder in {list(map(str, (tmp_path/n for n in hostile)))!r}:
     try: print(Path(folder).name, predict_files(load_classifier(folder), {str(drawn/'valid/cats')!r}).error.eq('').all())
     except ValueError as e: print(Path(folder).name, 'refused:', e)

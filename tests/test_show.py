@@ -5,17 +5,22 @@ import pytest
 import torch
 from fastai.vision.all import ClassificationInterpretation, resnet18
 
-from dogscats_course.data import make_dls, open_photo
+from dogscats_course.photos import open_photo
+from dogscats_course.data import make_dls
 from dogscats_course.learner import vgg_learner
-from dogscats_course.show import (cam_maps, interpret, mistake_views, plot_calibration, plot_confusion, plot_history, score, show_cam,
-    show_mistakes, worst)
+from dogscats_course.score import interpret, mistake_views, score, worst_predictions
+from dogscats_course.cam import cam_maps, show_cam
+from dogscats_course.show import plot_calibration, plot_confusion, plot_history, show_mistakes
+
+def fake_probs(monkeypatch, probs):
+    for module in ('score', 'cam', 'show'): monkeypatch.setattr(f'dogscats_course.{module}.class_probs', probs)
 
 @pytest.fixture
 def sixteen(learn, monkeypatch):
     "A learner whose predictions are known: dogs 8 to 15; it gets cats 0 and 1 and dog 8 wrong, and is least sure of dog 9"
     p_dog = torch.tensor([.9, .6, *[.1]*6, .2, .55, *[.95]*6])
     targets = torch.tensor([0]*8 + [1]*8)
-    monkeypatch.setattr('dogscats_course.show.class_probs', lambda learn: (torch.stack([1 - p_dog, p_dog], 1), targets))
+    fake_probs(monkeypatch, lambda learn: (torch.stack([1 - p_dog, p_dog], 1), targets))
     return learn
 
 def test_views(sixteen):
@@ -32,7 +37,7 @@ def test_of_many_classes_those_with_most_mistakes_have_views(sixteen, monkeypatc
     targets = torch.arange(16)
     probs = torch.eye(16)*.9 + .1/16
     probs[13:] = probs[:3]  # 13, 14 and 15 are taken for 0, 1 and 2
-    monkeypatch.setattr('dogscats_course.show.class_probs', lambda learn: (probs, targets))
+    fake_probs(monkeypatch, lambda learn: (probs, targets))
     sixteen.dls.vocab = [f'c{i:02}' for i in range(16)]
     wrong = [v for v in mistake_views(sixteen) if 'surest and wrong' in v]
     assert len(wrong) == 10 and wrong[-3:] == [f'c{i}: surest and wrong (of 1)' for i in (13, 14, 15)]
@@ -45,7 +50,7 @@ def test_titles_tell_right_from_wrong_in_words(sixteen):
 
 @pytest.mark.parametrize('n', [1, 2])
 def test_none_wrong_is_said(learn, monkeypatch, n):
-    monkeypatch.setattr('dogscats_course.show.class_probs', lambda learn: (torch.tensor([[.9, .1]]*8 + [[.2, .8]]*8), torch.tensor([0]*8 + [1]*8)))
+    fake_probs(monkeypatch, lambda learn: (torch.tensor([[.9, .1]]*8 + [[.2, .8]]*8), torch.tensor([0]*8 + [1]*8)))
     show_mistakes(learn, n=n)
     assert 'wrong at random (0 of 16): none' in [f.get_suptitle() for f in plt.gcf().subfigs]
     plt.close('all')
@@ -101,11 +106,11 @@ def test_cam_by_its_formula(drawn, learn, arch):
         assert torch.allclose(torch.from_numpy(maps[i]), m/m.max().clamp(min=1e-8), atol=1e-3)
 
 def test_worst_mistakes_first(sixteen, monkeypatch, capsys):
-    assert worst(sixteen) == ([0, 8, 1], True) and worst(sixteen, 1) == ([0], True)
+    assert worst_predictions(sixteen) == ([0, 8, 1], True) and worst_predictions(sixteen, 1) == ([0], True)
     show_cam(sixteen, n=2)
     assert [t for ax in plt.gcf().axes if (t := ax.get_title())] == ['is cats,\nsaid dogs 90%', 'is dogs,\nsaid cats 80%']
-    monkeypatch.setattr('dogscats_course.show.class_probs', lambda learn: (torch.tensor([[.9, .1]]*7 + [[.6, .4]] + [[.2, .8]]*8), torch.tensor([0]*8 + [1]*8)))
-    assert worst(sixteen, 1) == ([7], False)
+    fake_probs(monkeypatch, lambda learn: (torch.tensor([[.9, .1]]*7 + [[.6, .4]] + [[.2, .8]]*8), torch.tensor([0]*8 + [1]*8)))
+    assert worst_predictions(sixteen, 1) == ([7], False)
     show_cam(sixteen, n=1)
     assert 'None of the 16 validation photos is wrong' in capsys.readouterr().out
     plt.close('all')

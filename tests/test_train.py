@@ -7,14 +7,14 @@ import pytest
 import torch
 from PIL import Image
 
-from dogscats_course.data import LayoutError, check_layout
-from dogscats_course.learner import class_probs
+from dogscats_course.layout import LayoutError, check_layout
+from dogscats_course.head import class_probs
 from dogscats_course.share import load_classifier
-from dogscats_course.show import mistake_views
+from dogscats_course.score import mistake_views
 from dogscats_course.train import train_classifier
 
-def test_run_folder(drawn, tmp_path, tmp_path_factory, capsys, monkeypatch):
-    monkeypatch.setattr('dogscats_course.features.cache_folder', lambda: tmp_path_factory.mktemp('cache'))
+def test_run_folder(drawn, tmp_path, tmp_path_factory, capsys, cache_at):
+    cache_at(tmp_path_factory.mktemp('cache'))
     plt.close('all')
     learn = train_classifier(drawn, epochs=2, size=64, bs=8, fine_tune=0, out=tmp_path/'run')
     assert [p.name for p in tmp_path.iterdir()] == ['run']
@@ -38,8 +38,8 @@ def test_run_folder(drawn, tmp_path, tmp_path_factory, capsys, monkeypatch):
     assert probs == pytest.approx(p[['cats', 'dogs']].to_numpy(), abs=2e-3), 'but for what float16 has not'
     assert 'about' in capsys.readouterr().out, 'the time is estimated'
 
-def test_same_seed_same_result(drawn, tmp_path, monkeypatch):
-    monkeypatch.setattr('dogscats_course.features.cache_folder', lambda: tmp_path)  # computed, then kept
+def test_same_seed_same_result(drawn, tmp_path, cache_at):
+    cache_at(tmp_path)  # computed, then kept
     a, b = (class_probs(train_classifier(drawn, epochs=1, size=64, bs=8, fine_tune=0))[0] for _ in range(2))
     assert (a == b).all()
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from PIL import Image
 
-from dogscats_course.all import LayoutError, Vgg16, check_layout, plots, save_classifier, seen_as, set_seed
+from dogscats_course.all import LayoutError, Vgg16, check_layout, plots, save_classifier, input_spec, set_seed
 
 @pytest.fixture(scope='module')
 def trained(drawn):
@@ -82,8 +82,8 @@ def test_a_loaded_classifier_goes_on_with_photos_as_it_sees_them(learn, drawn, t
     save_classifier(learn, tmp_path/'small')
     vgg = Vgg16.load(tmp_path/'small')
     vgg.fit(vgg.get_batches(drawn/'train', 8), vgg.get_batches(drawn/'valid', 8))
-    size, normalize = seen_as(vgg.learn)
-    assert size == 64 and torch.equal(normalize.mean.cpu(), seen_as(learn)[1].mean.cpu())
+    size, normalize = input_spec(vgg.learn)
+    assert size == 64 and torch.equal(normalize.mean.cpu(), input_spec(learn)[1].mean.cpu())
 
 def test_three_classes(drawn, tmp_path):
     for split in ('train', 'valid'):
