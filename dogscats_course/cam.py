@@ -16,29 +16,37 @@ from fastai.vision.all import show_image
 from torch import nn
 
 from .head import class_probs
-from .score import worst_predictions
+from .score import prediction_text, worst_predictions
 
 # %% ../nbs/51_cam.ipynb #59e683cb
 def _last_maps(body):
-    "The layer that gives the body's last maps, before a final pooling halves them"
+    "Return the layer whose output is the body's last maps, before a final pooling halves them"
     *_, before, last = (l for l in body.modules() if not list(l.children()))
     return before if isinstance(last, nn.MaxPool2d) else body
+
+# %% ../nbs/51_cam.ipynb #b35c6145
+def _batch_maps(grad_cam, x, classes):
+    "Return the maps of a batch, N×H×W, each with 1 as its greatest value (an empty map stays empty)"
+    small = grad_cam.attribute(x, target=classes, relu_attributions=True).detach()
+    maps = LayerAttribution.interpolate(small, tuple(x.shape[-2:]), interpolate_mode='bilinear')[:, 0]
+    return maps/maps.amax((1, 2), keepdim=True).clamp(min=1e-8)
 
 # %% ../nbs/51_cam.ipynb #13d312cd
 def cam_maps(
     learn, # a Learner of photos
     files:list, # paths of photos
-    classes:list, # for each photo, the index of the class that the map speaks of
+    classes:list, # for each photo, the index of the class that the map explains
 )->tuple: # (N photos as the network sees them, H×W×3 uint8; N maps, H×W, 0 to 1)
-    "Grad-CAM of each photo"
+    "Compute the Grad-CAM map of each photo"
     learn.model.eval()
-    cam, dl = LayerGradCam(learn.model, _last_maps(learn.model[0])), learn.dls.test_dl(list(files), bs=8)
+    grad_cam = LayerGradCam(learn.model, _last_maps(learn.model[0]))
+    dl = learn.dls.test_dl(list(files), bs=8)
     photos, maps = [], []
-    for x, c in zip(dl, torch.tensor(classes).split(dl.bs)):
-        photos.append(dl.decode(x)[0].permute(0, 2, 3, 1).cpu().numpy().astype(np.uint8))
-        m = cam.attribute(x[0].as_subclass(torch.Tensor), target=c.to(x[0].device), relu_attributions=True).detach()
-        m = LayerAttribution.interpolate(m, tuple(x[0].shape[-2:]), interpolate_mode='bilinear')[:, 0]
-        maps.append((m/m.amax((1, 2), keepdim=True).clamp(min=1e-8)).cpu())
+    for batch, target in zip(dl, torch.tensor(classes).split(dl.bs)):
+        decoded = dl.decode(batch)[0]
+        photos.append(decoded.permute(0, 2, 3, 1).cpu().numpy().astype(np.uint8))
+        x = batch[0].as_subclass(torch.Tensor)
+        maps.append(_batch_maps(grad_cam, x, target.to(x.device)).cpu())
     return np.concatenate(photos), torch.cat(maps).numpy()
 
 # %% ../nbs/51_cam.ipynb #94f71519
@@ -46,28 +54,40 @@ def overlay(
     photo, # H×W×3 uint8
     m, # H×W map, 0 to 1
 )->np.ndarray: # H×W×3 uint8
-    "The photo in grey, and the map in colour over it"
+    "Return the photo in grey with the map in colour over it"
     grey, colour = photo.mean(2, keepdims=True), plt.get_cmap('inferno')(m)[..., :3]*255
     return (0.4*grey + 0.6*colour).astype(np.uint8)
+
+# %% ../nbs/51_cam.ipynb #99ad15a9
+def _given_photos(learn, files):
+    "Return a list of the files, and their N×K probabilities"
+    files = [files] if isinstance(files, (str, os.PathLike)) else list(files)
+    if not files: raise ValueError("There are no photos to show.")
+    probs, _ = class_probs(learn, learn.dls.test_dl(files))
+    return files, probs
+
+# %% ../nbs/51_cam.ipynb #d7894a73
+def _worst_photos(learn, n):
+    "Return files, N×K probabilities and true classes of the worst mistakes; without any, of the least sure photos"
+    probs, targets = class_probs(learn)
+    idxs, are_mistakes = worst_predictions(learn, n)
+    if not are_mistakes: print(f"None of the {len(targets)} validation photos is wrong: these are the least sure.")
+    files = [learn.dls.valid_ds.items[i] for i in idxs]
+    return files, probs[idxs], [learn.dls.vocab[targets[i]] for i in idxs]
 
 # %% ../nbs/51_cam.ipynb #16ae94ec
 def show_cam(
     learn, # a Learner whose head has a `Flatten`
     files:list=None, # paths of photos; by default the worst mistakes on the validation photos
-    n:int=5, # at most so many mistakes
+    n:int=5, # mistakes to show, at most
 ):
-    "Show each photo, and below it where the network looks when it says what it says"
-    if files is None:
-        probs, targets = class_probs(learn)
-        idxs, wrong = worst_predictions(learn, n)
-        if not wrong: print(f"None of the {len(targets)} validation photos is wrong: these are the least sure.")
-        files, probs, labels = [learn.dls.valid_ds.items[i] for i in idxs], probs[idxs], [f'is {learn.dls.vocab[targets[i]]},\n' for i in idxs]
+    "Show each photo under its prediction, and below it where the network looked for that"
+    if files is None: files, probs, actual = _worst_photos(learn, n)
     else:
-        files = [files] if isinstance(files, (str, os.PathLike)) else list(files)
-        if not files: raise ValueError("There are no photos to show.")
-        probs, labels = class_probs(learn, learn.dls.test_dl(files))[0], ['']*len(files)
+        files, probs = _given_photos(learn, files)
+        actual = [None]*len(files)
     photos, maps = cam_maps(learn, files, probs.argmax(1).tolist())
     fig, axs = plt.subplots(2, len(files), figsize=(2.4*len(files), 5.6), layout='constrained', squeeze=False)
-    for photo, m, p, label, (above, below) in zip(photos, maps, probs, labels, axs.T):
-        show_image(photo, ax=above, title=f'{label}said {learn.dls.vocab[p.argmax()]} {p.max():.0%}')
+    for photo, m, p, label, (above, below) in zip(photos, maps, probs, actual, axs.T):
+        show_image(photo, ax=above, title=prediction_text(learn.dls.vocab[p.argmax()], p.max(), label))
         show_image(overlay(photo, m), ax=below)

@@ -7,93 +7,58 @@ __all__ = ['main']
 
 # %% ../nbs/90_cli.ipynb #38d17a73
 import argparse, os, sys, time
-from contextlib import suppress
+from collections import Counter
+from contextlib import nullcontext, suppress
+from functools import partial
 from pathlib import Path
-
 
 from . import __version__
 
+# %% ../nbs/90_cli.ipynb #e83572af
+def _command(commands, name, run, summary, example):
+    "Add a command to `commands`, and return its parser; `run` will be called with the parsed arguments"
+    parser = commands.add_parser(name, help=summary, description=summary, epilog=f'example: {example}')
+    parser.set_defaults(run=run)
+    return parser
+
 # %% ../nbs/90_cli.ipynb #100b6898
 def _at_least(least):
-    "An argparse type: a whole number, `least` or more"
+    "Return an argparse type for whole numbers from `least` on"
     def number(text):
         try: value = int(text)
         except ValueError: raise argparse.ArgumentTypeError(f'{text!r} is not a whole number')
-        if value < least: raise argparse.ArgumentTypeError(f'{value} is too small: it is {least} at least')
+        if value < least: raise argparse.ArgumentTypeError(f'must be at least {least}, not {value}')
         return value
     return number
 
 # %% ../nbs/90_cli.ipynb #6deaf953
 def _weights(text): return None if text == 'none' else text
 
-# %% ../nbs/90_cli.ipynb #01b3f4b4
-def _parser():
-    parser = argparse.ArgumentParser(prog='dogscats', description='Tell dogs from cats, or any photos that lie in one folder a class.',
-        epilog='example: dogscats train', formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--version', action='version', version=f'dogscats {__version__}')
-    commands = parser.add_subparsers(required=True, metavar='COMMAND')
-
-    def command(name, run, summary, example, parent=commands):
-        p = parent.add_parser(name, help=summary, description=summary, epilog=f'example: {example}')
-        p.set_defaults(run=run)
-        return p
-
-    train = command('train', _train_command, 'Train a classifier, and write a run folder.', 'dogscats train ~/photos --epochs 5 --limit 500')
-    train.add_argument('data', nargs='?', default='drawn', metavar='DATA', help='drawn (the default), sample, full, or a folder of photos with train and valid, or with class folders')
-    train.add_argument('--epochs', type=_at_least(1), default=5, metavar='N', help='epochs of the head (5)')
-    train.add_argument('--fine-tune', type=_at_least(0), metavar='N', help='epochs of the whole network after that (1 on a GPU, 0 on a CPU)')
-    train.add_argument('--weights', type=_weights, default='auto', help='auto (the default), bundled, imagenet, none, or a file')
-    train.add_argument('--size', type=_at_least(32), default=224, metavar='PIXELS', help='pixels a side (224)')
-    train.add_argument('--bs', type=_at_least(1), default=64, metavar='N', help='photos a batch (64)')
-    train.add_argument('--seed', type=_at_least(0), default=42, metavar='N', help='decides the split, the order and the start (42)')
-    train.add_argument('--limit', type=_at_least(1), metavar='N', help='at most N photos of each class and split, for a quick try')
-    train.add_argument('--out', default='runs', metavar='FOLDER', help='where the run folder is made (runs)')
-
-    predict = command('predict', _predict_command, 'Say what is in photos.', 'dogscats predict runs/latest/model ~/photos --csv photos.csv')
-    predict.add_argument('model', metavar='MODEL', help='the folder of a saved classifier, such as runs/latest/model')
-    predict.add_argument('photos', nargs='+', metavar='PHOTOS', help='photos, or folders of them')
-    predict.add_argument('--csv', metavar='FILE', help='write a row a photo to FILE, instead of a table')
-
-    data = command('data', None, 'Get a data set, or check the layout of a folder.', 'dogscats data check ~/photos').add_subparsers(required=True, metavar='DATA')
-    for name, summary in (('drawn', 'Draw cats and dogs on this machine, with no network.'), ('sample', "Get the real photos, and show the small set's folder."),
-                          ('full', 'Get the 25,000 real photos (downloaded once).')):
-        command(name, _data_command, summary, f'dogscats data {name}', data).set_defaults(which=name)
-    check = command('check', _check_command, 'Say what a folder holds, or what is wrong with its layout.', 'dogscats data check ~/photos', data)
-    check.add_argument('path', metavar='PATH')
-
-    sort = command('sort-kaggle', _sort_kaggle_command, "Sort Kaggle's Dogs vs. Cats into train, valid, sample and test1.", 'dogscats data sort-kaggle dogs-vs-cats.zip data/dogscats', data)
-    sort.add_argument('zip', metavar='ZIP', help="Kaggle's zip, or the folder that it was unpacked to")
-    sort.add_argument('dest', metavar='DEST', help='the folder to make')
-
-    kept = command('cache', _cache_command, 'Show the features that are kept of photos, or clear them.', 'dogscats data cache --clear', data)
-    kept.add_argument('--clear', action='store_true', help='remove them all')
-
-    lessons = command('lessons', _lessons_command, 'Copy the lessons to a folder, to work in them.', 'dogscats lessons my_lessons --clear')
-    lessons.add_argument('dest', nargs='?', default='lessons', metavar='DEST', help='the folder (lessons); a lesson in it that you changed is left as it is')
-    lessons.add_argument('--clear', action='store_true', help='without their outputs, to type along')
-
-    command('doctor', _doctor_command, 'Say what is installed, what this machine can do, and what is missing.', 'dogscats doctor')
-    return parser
-
 # %% ../nbs/90_cli.ipynb #b2513adb
 def _run_folder(out):
-    "A new folder below `out`, named by date and time"
+    "Make and return a new folder below `out`, named by date and time"
     base = Path(out)/time.strftime('%Y-%m-%d_%H-%M-%S')
-    names = [base, *(base.with_name(f'{base.name}_{i}') for i in range(2, 100))]
-    for name in names:
-        try: name.mkdir(parents=True)
-        except FileExistsError: continue  # of a run that began in the same second
-        return name
+    for i in range(1, 100):
+        folder = base if i == 1 else base.with_name(f'{base.name}_{i}')
+        with suppress(FileExistsError):  # of a run that began in the same second
+            folder.mkdir(parents=True)
+            return folder
 
 # %% ../nbs/90_cli.ipynb #b2a18f4e
 def _point_latest(run):
-    "Let `latest` beside `run` point to it; where links are not allowed, as on some Windows, there is none"
+    "Make `latest`, beside the folder `run`, a link to it, unless something else has that name"
     latest, new = run.with_name('latest'), run.with_name(f'.latest-{os.getpid()}')
     if latest.exists() and not latest.is_symlink(): return
     try:
         new.symlink_to(run.name, target_is_directory=True)
         new.replace(latest)
     except OSError: new.unlink(missing_ok=True)
+
+# %% ../nbs/90_cli.ipynb #022265d6
+def _remove_empty(*folders):
+    "Remove the folders, in order, up to the first that is not empty or does not exist"
+    with suppress(OSError):
+        for folder in folders: Path(folder).rmdir()
 
 # %% ../nbs/90_cli.ipynb #e64cb3b7
 def _train_command(args):
@@ -102,43 +67,90 @@ def _train_command(args):
     from fastai.vision.all import rank_distrib
     from dogscats_course.train import train_classifier
     options = {k: v for k, v in vars(args).items() if k not in ('run', 'data', 'out')}
-    run = None if rank_distrib() else _run_folder(args.out)  # of several processes the first one writes
+    run = None if rank_distrib() else _run_folder(args.out)
     try: train_classifier(args.data, out=run, **options)
     except BaseException:
-        with suppress(OSError):  # nothing is left of a run that failed
-            if run: run.rmdir()
-            Path(args.out).rmdir()
+        _remove_empty(*filter(None, [run, args.out]))
         raise
     if not run: return
     _point_latest(run)
-    print(f'Model, figures, predictions, and pictures of what it got wrong: {run}')
+    print(f'Model, figures, predictions and pictures of its mistakes: {run}')
+
+# %% ../nbs/90_cli.ipynb #ebeb73e0
+def _add_train(commands):
+    train = _command(commands, 'train', _train_command, 'Train a classifier and write a run folder.',
+                     'dogscats train ~/photos --epochs 5 --limit 500')
+    option = train.add_argument
+    option('data', nargs='?', default='drawn', metavar='DATA',
+           help='drawn (default), sample, full, or a folder of photos: with train and valid, or with one folder per class')
+    option('--epochs', type=_at_least(1), default=5, metavar='N', help='epochs of the head (default 5)')
+    option('--fine-tune', type=_at_least(0), metavar='N',
+           help='epochs of the whole network after that (default: 1 on a GPU, 0 on a CPU)')
+    option('--weights', type=_weights, default='auto', help='auto (default), bundled, imagenet, none, or a file')
+    option('--size', type=_at_least(32), default=224, metavar='PIXELS', help='pixels per side (default 224)')
+    option('--bs', type=_at_least(1), default=64, metavar='N', help='photos per batch (default 64)')
+    option('--seed', type=_at_least(0), default=42, metavar='N',
+           help='determines the split, the order and the initial head (default 42)')
+    option('--limit', type=_at_least(1), metavar='N', help='at most N photos per class and split, for a quick try')
+    option('--out', default='runs', metavar='FOLDER', help='where the run folder is created (default runs)')
+
+# %% ../nbs/90_cli.ipynb #ae9d0f55
+def _check_csv(file):
+    "Raise `FileExistsError` if `file` exists, and `FileNotFoundError` if there is no folder for it"
+    from dogscats_course.atomic import check_new
+    check_new(file)
+    folder = Path(file).absolute().parent
+    if not folder.is_dir(): raise FileNotFoundError(f"There is no folder {folder} to write {file} into.")
+
+# %% ../nbs/90_cli.ipynb #e4d39ba1
+def _write_csv(predictions, file):
+    "Write the table of `predict_files`, and print how many photos of each class it has"
+    from dogscats_course.atomic import atomic_file
+    with atomic_file(file) as tmp: predictions.to_csv(tmp, index=False)
+    counts = ', '.join(f'{n} {c}' for c, n in predictions.label.value_counts().items())
+    print(f"{len(predictions)} photos: {counts}. Written to {file}")
+
+# %% ../nbs/90_cli.ipynb #4971b845
+def _print_predictions(predictions):
+    "Print the table of `predict_files`, with probabilities in per cent"
+    from dogscats_course.about import percent
+    if not predictions.error.any(): predictions = predictions.drop(columns='error')
+    formatters = {c: partial(percent, digits=1) for c in predictions.select_dtypes('number')}
+    print(predictions.fillna({'label': ''}).to_string(index=False, formatters=formatters, na_rep=''))
 
 # %% ../nbs/90_cli.ipynb #14460850
 def _predict_command(args):
-    from contextlib import nullcontext
-    from dogscats_course.atomic import atomic_file, check_new
     from dogscats_course.predict import predict_files
     from dogscats_course.share import load_classifier
-    if args.csv:
-        check_new(args.csv)
-        if not Path(args.csv).absolute().parent.is_dir(): raise FileNotFoundError(f"There is no folder {Path(args.csv).absolute().parent} to write {args.csv} into.")
+    if args.csv: _check_csv(args.csv)
     learn = load_classifier(args.model)
-    with nullcontext() if sys.stdout.isatty() else learn.no_bar(): df = predict_files(learn, args.photos)
-    bad = int((df.error != '').sum())
-    if args.csv:
-        with atomic_file(args.csv) as tmp: df.to_csv(tmp, index=False)
-        print(f"{len(df)} photos: {', '.join(f'{n} {c}' for c, n in df.label.value_counts().items())}. Written to {args.csv}")
-    else:
-        percent = {c: '{:.1%}'.format for c in df.select_dtypes('number')}
-        print((df if bad else df.drop(columns='error')).fillna({'label': ''}).to_string(index=False, formatters=percent, na_rep=''))
-    if bad: print(f"dogscats: {bad} of {len(df)} could not be read.", file=sys.stderr)
-    return 2 if bad == len(df) else 0
+    with nullcontext() if sys.stdout.isatty() else learn.no_bar(): predictions = predict_files(learn, args.photos)
+    if args.csv: _write_csv(predictions, args.csv)
+    else: _print_predictions(predictions)
+    n_bad = int((predictions.error != '').sum())
+    if n_bad: print(f"dogscats: {n_bad} of {len(predictions)} could not be read.", file=sys.stderr)
+    return 2 if n_bad == len(predictions) else 0
+
+# %% ../nbs/90_cli.ipynb #ca778c7c
+def _add_predict(commands):
+    predict = _command(commands, 'predict', _predict_command, 'Predict what photos show.',
+                       'dogscats predict runs/latest/model ~/photos --csv photos.csv')
+    predict.add_argument('model', metavar='MODEL', help='folder of a saved classifier, such as runs/latest/model')
+    predict.add_argument('photos', nargs='+', metavar='PHOTOS', help='photos, or folders of photos')
+    predict.add_argument('--csv', metavar='FILE', help='write one row per photo to FILE instead of printing a table')
 
 # %% ../nbs/90_cli.ipynb #6395fad9
 def _print_layout(path):
     from dogscats_course.layout import check_layout
-    table = check_layout(path)
-    print(table.to_string(index=False))
+    print(check_layout(path).to_string(index=False))
+
+# %% ../nbs/90_cli.ipynb #bf629066
+def _check_command(args): _print_layout(args.path)
+
+def _add_check(commands):
+    check = _command(commands, 'check', _check_command, 'Report what a folder holds, or what is wrong with its layout.',
+                     'dogscats data check ~/photos')
+    check.add_argument('path', metavar='PATH')
 
 # %% ../nbs/90_cli.ipynb #9749ab2d
 def _data_command(args):
@@ -147,16 +159,12 @@ def _data_command(args):
     _print_layout(path)
     print(path)
 
-# %% ../nbs/90_cli.ipynb #bf629066
-def _check_command(args): _print_layout(args.path)
-
-# %% ../nbs/90_cli.ipynb #a4008490
-def _cache_command(args):
-    from dogscats_course.cache import cache_folder, cache_table, clear_features
-    if args.clear: clear_features()
-    table = cache_table()
-    print(table.to_string(index=False, formatters=dict(megabytes='{:.1f}'.format, used='{:%Y-%m-%d %H:%M}'.format)) if len(table) else 'No features are kept.')
-    print(cache_folder())
+def _add_sets(commands):
+    summaries = dict(drawn='Draw cats and dogs on this machine; needs no network.',
+                     sample='Get the real photos, and show the folder of the small sample.',
+                     full='Get the 25,000 real photos (downloaded once).')
+    for name, summary in summaries.items():
+        _command(commands, name, _data_command, summary, f'dogscats data {name}').set_defaults(which=name)
 
 # %% ../nbs/90_cli.ipynb #e59998bf
 def _sort_kaggle_command(args):
@@ -165,48 +173,128 @@ def _sort_kaggle_command(args):
     _print_layout(path)
     print(path)
 
+def _add_sort_kaggle(commands):
+    sort = _command(commands, 'sort-kaggle', _sort_kaggle_command,
+                    "Sort Kaggle's Dogs vs. Cats into train, valid, sample and test1.",
+                    'dogscats data sort-kaggle dogs-vs-cats.zip data/dogscats')
+    sort.add_argument('zip', metavar='ZIP', help="Kaggle's zip, or the folder that it was unpacked to")
+    sort.add_argument('dest', metavar='DEST', help='folder to create')
+
+# %% ../nbs/90_cli.ipynb #a4008490
+def _cache_command(args):
+    from dogscats_course.cache import cache_folder, cache_table, clear_features
+    if args.clear: clear_features()
+    table = cache_table()
+    formatters = dict(megabytes='{:.1f}'.format, used='{:%Y-%m-%d %H:%M}'.format)
+    print(table.to_string(index=False, formatters=formatters) if len(table) else 'No features are cached.')
+    print(cache_folder())
+
+def _add_cache(commands):
+    cache = _command(commands, 'cache', _cache_command, 'Show the cached features of photos, or clear them.',
+                     'dogscats data cache --clear')
+    cache.add_argument('--clear', action='store_true', help='remove all of them')
+
+# %% ../nbs/90_cli.ipynb #776cc554
+def _add_data(commands):
+    data = _command(commands, 'data', None, 'Get a data set, or check the layout of a folder.', 'dogscats data check ~/photos')
+    commands = data.add_subparsers(required=True, metavar='DATA')
+    for add in (_add_sets, _add_check, _add_sort_kaggle, _add_cache): add(commands)
+
+# %% ../nbs/90_cli.ipynb #87a628a5
+_state_words = dict(new='new', updated='updated', same='unchanged', yours='changed by you')
+
+def _print_states(states, dest):
+    "Print what `copy_lessons` returned for the folder `dest`"
+    counts = Counter(states.values())
+    summary = ', '.join(f'{counts[state]} {words}' for state, words in _state_words.items() if counts[state])
+    print(f'{len(states)} lessons in {dest}: {summary}.')
+    yours = ', '.join(str(Path(dest)/name) for name, state in states.items() if state == 'yours')
+    if yours: print(f'Your changes are kept: {yours}. For a fresh copy, name another folder.')
+
 # %% ../nbs/90_cli.ipynb #a581085a
 def _lessons_command(args):
     from dogscats_course.course import copy_lessons
-    states = copy_lessons(args.dest, args.clear)
-    words = dict(new='new', updated='brought up to date', same='as before', yours='changed by you')
-    print(f"{len(states)} lessons in {args.dest}: {', '.join(f'{n} {w}' for k, w in words.items() if (n := list(states.values()).count(k)))}.")
-    if yours := [str(Path(args.dest)/n) for n, s in states.items() if s == 'yours']:
-        print(f"Left as you have {'it' if len(yours) == 1 else 'them'}: {', '.join(yours)}. For a fresh copy, name another folder.")
+    _print_states(copy_lessons(args.dest, args.clear), args.dest)
     print(f'Open them: jupyter lab "{args.dest}"' if ' ' in args.dest else f'Open them: jupyter lab {args.dest}')
+
+def _add_lessons(commands):
+    lessons = _command(commands, 'lessons', _lessons_command, 'Copy the lessons to a folder, to work in them.',
+                       'dogscats lessons my_lessons --clear')
+    lessons.add_argument('dest', nargs='?', default='lessons', metavar='DEST',
+                         help='the folder (default lessons); lessons in it that you have changed are left alone')
+    lessons.add_argument('--clear', action='store_true', help='leave out the outputs, to type along')
+
+# %% ../nbs/90_cli.ipynb #febab06c
+def _device_name(device):
+    "Return the name of the GPU, or the number of the CPU's cores"
+    import torch
+    return torch.cuda.get_device_name() if device.type == 'cuda' else f'{os.cpu_count()} cores'
 
 # %% ../nbs/90_cli.ipynb #3f101dbd
 def _memory():
     import psutil
-    m = psutil.virtual_memory()
-    return f'{m.available/2**30:.1f} of {m.total/2**30:.1f} GiB free'
+    memory = psutil.virtual_memory()
+    return f'{memory.available/2**30:.1f} of {memory.total/2**30:.1f} GiB free'
+
+# %% ../nbs/90_cli.ipynb #afbeded2
+def _machine():
+    "Return {what: value} of this machine"
+    from fastai.vision.all import default_device
+    from dogscats_course.fastbody import fast_dtype, has_bfloat16
+    device = default_device()
+    return {'device': f'{device.type} ({_device_name(device)})', 'memory': _memory(),
+            'feature dtype': fast_dtype(device), 'fast bfloat16': 'yes' if has_bfloat16(device) else 'no'}
+
+# %% ../nbs/90_cli.ipynb #2edcd9b7
+def _photo_folder():
+    "Return the folder of the real photos, or None if they are not on this machine"
+    from fastai.vision.all import fastai_path
+    folders = os.environ.get('DOGSCATS_DATA'), 'data/dogscats', fastai_path('data')/'dogscats'
+    return next((folder for folder in folders if folder and Path(folder).is_dir()), None)
+
+# %% ../nbs/90_cli.ipynb #d5934bfe
+def _files():
+    "Return {what: where it is, or the command that gets it}"
+    from fastai.vision.all import fastai_path
+    from dogscats_course.weights import imagenet_file
+    drawn, imagenet = fastai_path('data')/'dogscats_drawn', imagenet_file()
+    no_imagenet = 'not on this machine (528 MB): dogscats train --weights imagenet'
+    return {'real photos': _photo_folder() or 'not on this machine: dogscats data full',
+            'drawn pictures': drawn if drawn.is_dir() else 'not drawn yet: dogscats data drawn',
+            'weights, bundled': 'in the package, intact',
+            'weights, imagenet': imagenet if imagenet.is_file() else no_imagenet}
 
 # %% ../nbs/90_cli.ipynb #5060fba6
 def _doctor_command(args):
-    import torch
-    from fastai.vision.all import default_device, fastai_path
-    from dogscats_course.fastbody import fast_dtype, has_bfloat16
     from dogscats_course.about import versions
-    from dogscats_course.weights import imagenet_file, vgg_weights
-    vgg_weights('bundled')  # or the sentence that says what is wrong with the file
-    device = default_device()
-    name = torch.cuda.get_device_name() if device.type == 'cuda' else f'{os.cpu_count()} cores'
-    photos = [p for p in (os.environ.get('DOGSCATS_DATA'), 'data/dogscats', fastai_path('data')/'dogscats') if p and Path(p).is_dir()]
-    rows = {**versions(), 'device': f'{device.type} ({name})', 'memory': _memory(), 'features in': fast_dtype(device), 'fast bfloat16': 'yes' if has_bfloat16(device) else 'no',
-            'real photos': photos[0] if photos else 'not on this machine: dogscats data full',
-            'drawn pictures': p if (p := fastai_path('data')/'dogscats_drawn').is_dir() else 'not drawn yet: dogscats data drawn',
-            'weights, bundled': 'in the package, whole', 'weights, imagenet': p if (p := imagenet_file()).is_file() else 'not on this machine (528 MB): dogscats train --weights imagenet'}
-    for k, v in rows.items(): print(f'{k:18} {v}')
+    from dogscats_course.weights import vgg_weights
+    vgg_weights('bundled')  # raises `ValueError` if the file is damaged
+    rows = {**versions(), **_machine(), **_files()}
+    for what, value in rows.items(): print(f'{what:18} {value}')
+
+def _add_doctor(commands):
+    _command(commands, 'doctor', _doctor_command,
+             'Report what is installed, what this machine can do, and what is missing.', 'dogscats doctor')
+
+# %% ../nbs/90_cli.ipynb #01b3f4b4
+def _parser():
+    "Return the parser of the command line"
+    parser = argparse.ArgumentParser(prog='dogscats', epilog='example: dogscats train',
+        description='Tell dogs from cats, or the classes of any photos that lie in one folder per class.')
+    parser.add_argument('--version', action='version', version=f'dogscats {__version__}')
+    commands = parser.add_subparsers(required=True, metavar='COMMAND')
+    for add in (_add_train, _add_predict, _add_data, _add_lessons, _add_doctor): add(commands)
+    return parser
 
 # %% ../nbs/90_cli.ipynb #21ec32aa
 def main(
     argv:list=None, # the words after `dogscats`; by default those it was started with
 ): # the exit status: 0 or None, 2 after an error, 130 when interrupted
-    "The command line"
+    "Run the command line"
     args = _parser().parse_args(argv)
     try: return args.run(args)
     except (OSError, ValueError) as e: print(f'dogscats: {e}', file=sys.stderr)
     except KeyboardInterrupt:
-        print('\ndogscats: stopped. Nothing half-written is left.', file=sys.stderr)
+        print('\ndogscats: stopped. No half-written file is left.', file=sys.stderr)
         return 130
     return 2

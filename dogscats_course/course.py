@@ -14,87 +14,99 @@ from fastcore.nbio import nb2str, read_nb
 from nbdev.clean import clean_nb
 
 from .about import repository_url
+from .atomic import atomic_file
 
 # %% ../nbs/80_course.ipynb #06836f3d
-def lessons_folder()->Path:
-    "Where the lessons of the installed version lie; raises `FileNotFoundError` where it came without them"
+def lessons_folder()->Path: # a folder of notebooks, with a folder per translation
+    "Return the folder of the installed version's lessons; raises `FileNotFoundError` if it came without them"
     package = files('dogscats_course')
     for folder in (package/'lessons', package.parent/'nbs'/'lessons'):
         if any(folder.glob('*.ipynb')): return folder
-    raise FileNotFoundError(f"The lessons are missing from {package}: install the package again, or read them at {repository_url()}/tree/main/nbs/lessons")
+    raise FileNotFoundError(f"The lessons are missing from {package}: "
+        f"install the package again, or read them at {repository_url()}/tree/main/nbs/lessons")
 
 # %% ../nbs/80_course.ipynb #f03de68f
-def _lessons(folder):
-    "The lessons below `folder`, by their names in it: `01_seven_lines.ipynb`, `zh/01_seven_lines.ipynb`"
+def _lesson_files(folder):
+    "Return {name: file} of the lessons below `folder`"
     found = {f.relative_to(folder).as_posix(): f for f in sorted(folder.rglob('*.ipynb'))}
     return {name: f for name, f in found.items() if not re.search(r'(^|/)\.', name)}
 
 # %% ../nbs/80_course.ipynb #6f9f927d
-# code, which stays as it is; or the target in [text](target), src="target" and href="target", but for an address with a scheme or a place on the page
-_link = re.compile(r'(?P<code>```.*?```|`[^`]*`)|(?P<before>\]\(|\b(?:src|href)=")(?![\w+.-]+:|#|/)(?P<target>[^)"#\s]+)', re.S)
+_link = re.compile(r'''
+    (?P<code> ```.*?``` | `[^`]*` )            # code, which stays as it is, or
+    | (?P<before> \]\( | \b(?:src|href)=" )    # the start of [text](target), src="target" or href="target",
+    (?! [\w+.-]+: | \# | / )                   # unless the target is a web address or a place on the page,
+    (?P<target> [^)"\#\s]+ )                   # and the target''', re.S | re.X)
+
+# %% ../nbs/80_course.ipynb #612f19d9
+def _repository_link(path, address):
+    "Return the address of a file of the repository; `path` is relative to its root"
+    kind = 'raw' if path.endswith(('.jpg', '.png', '.svg')) else 'blob'
+    return f'{address}/{kind}/main/{path}'
 
 # %% ../nbs/80_course.ipynb #430a4788
-def _turned(text, name, names, address):
-    "The Markdown `text` of the lesson `name`, with links to what is not among `names` turned to the repository"
-    def turn(m):
+def _rewrite_links(text, name, names, address):
+    "Make the links of lesson `name` lead to the repository, except those to the lessons `names`"
+    folder = posixpath.dirname(f'nbs/lessons/{name}')
+    def rewrite(m):
         if m['code']: return m[0]
-        target = posixpath.normpath(posixpath.join('nbs/lessons', posixpath.dirname(name), m['target']))
-        if target.removeprefix('nbs/lessons/') in names: return m[0]
-        return f"{m['before']}{address}/{'raw' if target.endswith(('.jpg', '.png', '.svg')) else 'blob'}/main/{target}"
-    return _link.sub(turn, text)
+        path = posixpath.normpath(posixpath.join(folder, m['target']))
+        if path.removeprefix('nbs/lessons/') in names: return m[0]
+        return m['before'] + _repository_link(path, address)
+    return _link.sub(rewrite, text)
 
 # %% ../nbs/80_course.ipynb #6a0d5485
-def _copy(file, name, names, clear):
-    "The bytes of a lesson's copy"
+def _lesson_copy(file, name, names, clear):
+    "Return the bytes of the copy of a lesson; `clear` leaves out its outputs"
     nb, address = read_nb(file), repository_url()
-    for c in nb.cells:
-        if c.cell_type == 'markdown': c.source = _turned(c.source, name, names, address)
+    for cell in nb.cells:
+        if cell.cell_type == 'markdown': cell.source = _rewrite_links(cell.source, name, names, address)
     if clear: clean_nb(nb, clear_all=True)
     return nb2str(nb).encode()
 
-# %% ../nbs/80_course.ipynb #2716848a
-_RECORD = '.dogscats_lessons.json' # beside the copies: the hash of each as it was written
+# %% ../nbs/80_course.ipynb #0b52a242
+def _sha256(data): return hashlib.sha256(data).hexdigest()
 
 # %% ../nbs/80_course.ipynb #9019c59b
+_RECORD = '.dogscats_lessons.json' # beside the copies
+
 def _read_record(dest):
+    "Return {lesson: hash}; nothing if there is no record, or one that cannot be read"
     try: record = json.loads((dest/_RECORD).read_text(encoding='utf-8'))
-    except (OSError, ValueError): return {}  # without it, what differs counts as yours
+    except (OSError, ValueError): return {}
     return record if isinstance(record, dict) else {}
-
-# %% ../nbs/80_course.ipynb #ac5c6595
-def _write(file, data):
-    "`data` becomes `file`, whole or not at all"
-    file.parent.mkdir(parents=True, exist_ok=True)
-    tmp = file.with_name(f'.{file.name}-{os.getpid()}.part')
-    try:
-        tmp.write_bytes(data)
-        tmp.replace(file)
-    finally: tmp.unlink(missing_ok=True)
-
-# %% ../nbs/80_course.ipynb #0b52a242
-_sha256 = lambda data: hashlib.sha256(data).hexdigest()
 
 # %% ../nbs/80_course.ipynb #83cdbb37
 def _copy_state(file, data, written):
-    "What becomes of `file`, which may be replaced where its hash is `written`"
+    "Return what becomes of `file` if `data` is to be copied there, and `written` is the hash of the last copy"
     if not os.path.lexists(file): return 'new'
-    old = file.read_bytes() if file.is_file() else b''
-    return 'same' if old == data else 'updated' if _sha256(old) == written else 'yours'
+    current = file.read_bytes() if file.is_file() else b''
+    if current == data: return 'same'
+    return 'updated' if _sha256(current) == written else 'yours'
+
+# %% ../nbs/80_course.ipynb #0576fb1b
+def _check_dest(dest, source):
+    "Raise `NotADirectoryError` for a file, and `ValueError` for the folder that the lessons come from"
+    if dest.exists() and not dest.is_dir(): raise NotADirectoryError(f"{dest} is a file: give the name of a folder.")
+    if dest.resolve() == source.resolve(): raise ValueError(f"{dest} is where the lessons come from: choose another folder.")
 
 # %% ../nbs/80_course.ipynb #3c09a491
 def copy_lessons(
-    dest='lessons', # the folder to copy to; it is made where there is none
-    clear:bool=False, # without their outputs, to type along
-)->dict: # lesson: 'new', 'updated', 'same', or 'yours' where you changed it, and it was left as it is
-    "Copy the lessons of the installed version; raises `NotADirectoryError`, and `ValueError` for the folder that they come from"
+    dest='lessons', # the folder to copy to; it is made if it does not exist
+    clear:bool=False, # leave out the outputs, to type along
+)->dict: # lesson: 'new', 'updated', 'same', or 'yours' if you have changed it and it was left alone
+    """Copy the lessons of the installed version to a folder
+
+    Raises `NotADirectoryError` for a file, and `ValueError` for the folder that the lessons come from."""
     dest, source = Path(dest), lessons_folder()
-    if dest.exists() and not dest.is_dir(): raise NotADirectoryError(f"{dest} is a file: give the name of a folder.")
-    if dest.resolve() == source.resolve(): raise ValueError(f"{dest} is where the lessons come from: choose another folder.")
-    lessons, record, states = _lessons(source), _read_record(dest), {}
-    for name, f in lessons.items():
-        data = _copy(f, name, lessons, clear)
+    _check_dest(dest, source)
+    lessons, record, states = _lesson_files(source), _read_record(dest), {}
+    for name, file in lessons.items():
+        data = _lesson_copy(file, name, lessons, clear)
         states[name] = _copy_state(dest/name, data, record.get(name))
-        if states[name] in ('new', 'updated'): _write(dest/name, data)
+        if states[name] in ('new', 'updated'):
+            (dest/name).parent.mkdir(parents=True, exist_ok=True)
+            with atomic_file(dest/name, overwrite=True) as tmp: tmp.write_bytes(data)
         if states[name] != 'yours': record[name] = _sha256(data)
-    _write(dest/_RECORD, json.dumps(record, indent=1).encode())
+    with atomic_file(dest/_RECORD, overwrite=True) as tmp: tmp.write_text(json.dumps(record, indent=1), encoding='utf-8')
     return states

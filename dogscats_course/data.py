@@ -21,78 +21,116 @@ from .photos import OpenPhoto, readable_photos
 from .layout import LayoutError, class_of, find_photos
 
 # %% ../nbs/22_data.ipynb #b3c21b3f
-def _full():
-    "The folder of the real photos: on this machine already, or downloaded once"
-    if local := os.environ.get('DOGSCATS_DATA'):
-        if Path(local).is_dir(): return Path(local)
-        raise FileNotFoundError(f"DOGSCATS_DATA names {local}, which is not a folder. Set it to the folder that holds train and valid, or unset it.")
-    if (local := Path('data/dogscats')).is_dir(): return local
+def _local():
+    "Return the folder of the real photos on this machine, or None; raise `FileNotFoundError` if DOGSCATS_DATA is wrong"
+    named = os.environ.get('DOGSCATS_DATA')
+    if named and not Path(named).is_dir():
+        raise FileNotFoundError(f"DOGSCATS_DATA names {named}, which is not a folder. "
+            "Set it to the folder that holds train and valid, or unset it.")
+    path = Path(named or 'data/dogscats')
+    return path if path.is_dir() else None
+
+# %% ../nbs/22_data.ipynb #3e326500
+def _check_reachable(url):
+    "Raise `OSError` within seconds if `url` cannot be reached"
+    urlopen(Request(url, method='HEAD'), timeout=10).close()
+
+# %% ../nbs/22_data.ipynb #399d5b66
+def _download():
+    "Return the folder of the real photos, downloaded once; raise `ConnectionError` if that fails"
+    folder, archive = fastai_path('data')/'dogscats', fastai_path('archive')/'dogscats.tgz'
     try:
-        if not any((fastai_path('data')/'dogscats').glob('*')) and not (fastai_path('archive')/'dogscats.tgz').exists():
-            urlopen(Request(URLs.DOGS, method='HEAD'), timeout=10).close()  # a dead network is told at once
+        if not any(folder.glob('*')) and not archive.exists(): _check_reachable(URLs.DOGS)
         return untar_data(URLs.DOGS)
     except Exception as e:  # fastdownload raises plain ones too
-        raise ConnectionError(f"The photos could not be downloaded from {URLs.DOGS} ({getattr(e, 'reason', e)}). Without a network, use "
+        reason = getattr(e, 'reason', e)
+        raise ConnectionError(f"The photos could not be downloaded from {URLs.DOGS} ({reason}). Without a network, use "
             "dogscats('drawn'), set DOGSCATS_DATA to a folder that has them, or put them into data/dogscats.") from None
 
 # %% ../nbs/22_data.ipynb #95046012
 def dogscats(
-    which:str='full', # 'full' (25,000 photos, downloaded once), 'sample' (its `sample` folder) or 'drawn' (drawn here, with no network)
+    which:str='full', # 'full' (25,000 photos, downloaded once), 'sample' (its folder `sample`) or 'drawn' (made here)
 )->Path: # the folder that holds `train` and `valid`
-    """The data set's folder; raises `ConnectionError` where the photos cannot be downloaded
+    """Return the data set's folder; raise `ConnectionError` if the photos cannot be downloaded
 
-    A folder in the environment variable `DOGSCATS_DATA`, or else `data/dogscats` below the working directory, goes before a download."""
+    The folder named by the environment variable `DOGSCATS_DATA`, or else `data/dogscats` in the working directory,
+    is used before anything is downloaded."""
     if which == 'drawn': return draw_dogscats(fastai_path('data')/'dogscats_drawn')
     if which not in ('full', 'sample'): raise ValueError(f"There is no data set {which!r}: choose 'full', 'sample' or 'drawn'.")
-    path = _full()
+    path = _local() or _download()
     if which == 'full': return path
     if (path/'sample').is_dir(): return path/'sample'
     raise FileNotFoundError(f"{path} has no folder `sample`. Use 'full', and `limit` for a quick try.")
 
+# %% ../nbs/22_data.ipynb #9287e7e5
+def _photo_block(classes, size, batch_tfms=None, splitter=None):
+    "Return a `DataBlock` of paths: photos squished to `size` pixels per side, labelled by the folder they lie in"
+    image = TransformBlock(OpenPhoto(size), batch_tfms=IntToFloatTensor)
+    label = CategoryBlock(vocab=list(classes), sort=False)
+    squish = Resize(size, method='squish')
+    get_class = partial(class_of, classes=set(classes))
+    return DataBlock((image, label), get_y=get_class, splitter=splitter, item_tfms=squish, batch_tfms=batch_tfms)
+
+# %% ../nbs/22_data.ipynb #c470976e
+def _check_at_least(name, value, least):
+    "Raise `ValueError` if `value` is below `least`"
+    if value < least: raise ValueError(f"{name} must be at least {least}, not {value}.")
+
 # %% ../nbs/22_data.ipynb #b1b41c42
 @delegates(ImageDataLoaders.from_dblock, but=['dblock', 'source'])
 def photo_dls(
-    train:list, # paths of the training photos; the nearest folder that is named like a class tells the class of each
+    train:list, # paths of the training photos; the nearest folder that is named like a class is a photo's label
     valid:list, # paths of the validation photos; may be empty
     classes:list, # class names, in the order of the model's outputs
-    bs:int=64, # photos a batch; never more than there are in `train`
-    size:int=224, # pixels a side; a photo is squished to it, whatever its shape
+    bs:int=64, # photos per batch; never more than there are in `train`
+    size:int=224, # pixels per side, at least 32; a photo is squished to it, whatever its shape
     seed:int=42, # decides the order of the training batches
     batch_tfms=None, # fastai's transforms of a batch, such as `aug_transforms()`
     num_workers:int=None, # processes that load photos; by default none on a CPU, fastai's number on a GPU
     **kwargs,
-)->ImageDataLoaders:
-    "`ImageDataLoaders` from lists of photos that have been checked"
-    for name, value, least in (('bs', bs, 1), ('size', size, 32)):
-        if value < least: raise ValueError(f"{name} is {value}: it is {least} at least.")
-    block = DataBlock(blocks=(TransformBlock(OpenPhoto(size), batch_tfms=IntToFloatTensor), CategoryBlock(vocab=list(classes), sort=False)), get_y=partial(class_of, classes=set(classes)),
-                      splitter=IndexSplitter(range(len(train), len(train)+len(valid))),
-                      item_tfms=Resize(size, method='squish'), batch_tfms=batch_tfms)
+)->ImageDataLoaders: # raises `ValueError` if a number is out of range
+    "Return `ImageDataLoaders` of photos that have been checked"
+    _check_at_least('bs', bs, 1)
+    _check_at_least('size', size, 32)
+    is_valid = range(len(train), len(train) + len(valid))
+    block = _photo_block(classes, size, batch_tfms, IndexSplitter(is_valid))
     if num_workers is None and default_device().type == 'cpu': num_workers = 0
-    dls = ImageDataLoaders.from_dblock(block, [*train, *valid], bs=min(bs, len(train)), num_workers=num_workers, **kwargs)
+    bs = min(bs, len(train))
+    dls = ImageDataLoaders.from_dblock(block, [*train, *valid], bs=bs, num_workers=num_workers, **kwargs)
     dls.train.rng = random.Random(seed)
     return dls
+
+# %% ../nbs/22_data.ipynb #bef31f45
+def _limited(photos, limit, seed):
+    "Return up to `limit` random rows of each split and class, in their old order"
+    shuffled = photos.sample(frac=1, random_state=seed)
+    return shuffled.groupby(['split', 'class']).head(limit).sort_index()
+
+# %% ../nbs/22_data.ipynb #fd5bfc39
+def _check_classes(photos, good, path):
+    "Raise `LayoutError` if `good` has none of the `photos` of a split and class"
+    left = set(zip(good['split'], good['class']))
+    for split, c in sorted(set(zip(photos['split'], photos['class']))):
+        if (split, c) not in left:
+            raise LayoutError(f"In {Path(path)}, no {split} photo of the class {c} can be read: replace the damaged files.", path)
 
 # %% ../nbs/22_data.ipynb #74b44a34
 @delegates(photo_dls, but=['train', 'valid', 'classes'])
 def make_dls(
     path, # the folder that holds `train` and `valid`, or class folders
-    bs:int=64, # photos a batch; never more than there are to train on
-    size:int=224, # pixels a side; a photo is squished to it, as the 2017 course did
-    valid_pct:float=0.2, # the part of each class held out for validation, where there is no `train`
+    bs:int=64, # photos per batch; never more than there are to train on
+    size:int=224, # pixels per side, at least 32; a photo is squished to it, as the 2017 course did
+    valid_pct:float=0.2, # the fraction of each class that is held out for validation if there is no `train`
     seed:int=42, # decides the split, the order, and what `limit` takes
-    limit:int=None, # at most so many photos of each class and split, for a quick try
+    limit:int=None, # up to this many photos of each class and split, for a quick try; None: all
     **kwargs,
-)->ImageDataLoaders: # for any number of classes
-    "`ImageDataLoaders` of a data set; raises `LayoutError`, also where a class has no photo that can be read"
-    if limit is not None and limit < 1: raise ValueError(f"limit is {limit}: it is 1 at least.")
+)->ImageDataLoaders: # of any number of classes
+    "Return `ImageDataLoaders` of a data set; raise `LayoutError`, also if a class has no photo that can be read"
+    if limit is not None: _check_at_least('limit', limit, 1)
     photos = find_photos(path, valid_pct=valid_pct, seed=seed).query("split != 'test'")
-    if limit: photos = photos.sample(frac=1, random_state=seed).groupby(['split', 'class']).head(limit).sort_index()
+    if limit: photos = _limited(photos, limit, seed)
     good = photos[photos.file.isin(readable_photos(photos.file))]
-    classes = sorted(photos['class'].unique())
-    for split in ('train', 'valid'):
-        for c in classes:
-            if not ((good.split == split) & (good['class'] == c)).any():
-                raise LayoutError(f"None of the photos in {Path(path)} for {split} of the class {c} can be read.", path)
+    _check_classes(photos, good, path)
     train, valid = (good.file[good.split == s].tolist() for s in ('train', 'valid'))
+    classes = sorted(photos['class'].unique())
     return photo_dls(train, valid, classes, path=Path(path), bs=bs, size=size, seed=seed, **kwargs)

@@ -7,113 +7,133 @@ __all__ = ['near_duplicates', 'leaks', 'show_pairs', 'extra_copies']
 
 # %% ../nbs/72_duplicates.ipynb #5be69c21
 import os
-from functools import partial
 from pathlib import Path
 
 import matplotlib.pyplot as plt
-import numpy as np
-import pandas as pd
+import numpy as np, pandas as pd
 from fastai.vision.all import show_image
 from fastcore.all import defaults, delegates, parallel
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from .about import require
 from .photos import open_photo, readable_photos
 from .layout import find_photos
 
 # %% ../nbs/72_duplicates.ipynb #c6a708a3
 _side = 16
-
-# %% ../nbs/72_duplicates.ipynb #edec61a7
 _bits = _side**2
 
-# %% ../nbs/72_duplicates.ipynb #32859db3
-def _phash():
-    "ImageHash's hash of the course's size"
-    try: import imagehash
-    except ImportError: raise ImportError("To find near-duplicates takes the package ImageHash: pip install 'dogscats_course[clean]'") from None
-    return partial(imagehash.phash, hash_size=_side)
+def _phash(im):
+    "Return ImageHash's perceptual hash of a picture: 16×16, true or false"
+    import imagehash  # not installed unless asked for
+    return imagehash.phash(im, hash_size=_side).hash
 
 # %% ../nbs/72_duplicates.ipynb #7a468521
-def _hashes(files):
-    "N×256 float32, 1 where a bit is set and -1 where it is not"
-    phash = _phash()
-    def one(f): return np.where(phash(open_photo(f, size=8*_side)).hash.ravel(), 1, -1)
-    return np.array(parallel(one, files, threadpool=True, n_workers=defaults.cpus, progress=len(files) > 2000), dtype=np.float32).reshape(-1, _bits)
+def _photo_hashes(files):
+    "Return N×256 float32: 1 for a bit that is set, and -1 for one that is not"
+    def one(f): return np.where(_phash(open_photo(f, size=8*_side)).ravel(), 1, -1)
+    rows = parallel(one, files, threadpool=True, n_workers=defaults.cpus, progress=len(files) > 2000)
+    return np.array(rows, dtype=np.float32).reshape(-1, _bits)
 
 # %% ../nbs/72_duplicates.ipynb #a243e303
-def _close(hashes, distance, block=1000):
-    "How many bits differ, i and j, for each i < j where they are no more than `distance`"
-    found = []
+def _close_pairs(hashes, distance, block=1000):
+    "Return 3×P: how many bits differ, i and j, for each pair i < j that differs in at most `distance` bits"
+    found = [np.zeros((3, 0), int)]
     for i in range(0, len(hashes), block):
-        d = (_bits - hashes[i:i+block] @ hashes[i:].T)/2
-        a, b = np.nonzero(np.triu(d <= distance, 1))
-        found.append(np.stack([d[a, b].astype(int), a + i, b + i]))
-    return np.concatenate(found, axis=1) if found else np.zeros((3, 0), int)
+        differ = (_bits - hashes[i:i+block] @ hashes[i:].T)/2
+        a, b = np.nonzero(np.triu(differ <= distance, 1))
+        found.append(np.stack([differ[a, b].astype(int), a + i, b + i]))
+    return np.concatenate(found, axis=1)
+
+# %% ../nbs/72_duplicates.ipynb #72446765
+def _photo_table(photos, **kwargs):
+    "Return the readable photos of a folder or a list, one row each: split, class, file"
+    if isinstance(photos, (str, os.PathLike)): df = find_photos(photos, **kwargs)
+    else: df = pd.DataFrame([('', f.parent.name, f) for f in map(Path, photos)], columns=['split', 'class', 'file'])
+    return df[df.file.isin(readable_photos(df.file))]
 
 # %% ../nbs/72_duplicates.ipynb #1af1845c
 def near_duplicates(
     photos, # a folder in the course's layout, or paths of photos
-    distance:int=56, # at most so many of the hash's 256 bits differ
+    distance:int=56, # the most bits that may differ, of the hash's 256
     **kwargs, # for a folder: `valid_pct` and `seed` of `find_photos`
-)->pd.DataFrame: # a row a pair, the closest first: distance, split_a, class_a, file_a, split_b, class_b, file_b
-    """Pairs of photos that show the same; photos that cannot be read are left out, with a word
+)->pd.DataFrame: # one row per pair, the closest first: distance, split_a, class_a, file_a, split_b, class_b, file_b
+    """Find pairs of photos that show the same; photos that cannot be read are reported and left out
 
-    Raises `ImportError` where ImageHash is missing, and `find_photos`' errors."""
-    _phash()  # told before the work
-    if isinstance(photos, (str, os.PathLike)): photos = find_photos(photos, **kwargs)
-    else: photos = pd.DataFrame([('', f.parent.name, f) for f in map(Path, photos)], columns=['split', 'class', 'file'])
-    photos = photos[photos.file.isin(readable_photos(photos.file))]
-    d, a, b = _close(_hashes(photos.file.tolist()), distance)
-    pairs = [photos.iloc[i].reset_index(drop=True).add_suffix(s) for i, s in ((a, '_a'), (b, '_b'))]
-    return pd.concat([pd.Series(d, name='distance'), *pairs], axis=1).sort_values('distance', kind='stable', ignore_index=True)
+    Raises `ImportError` if ImageHash is missing, and `find_photos`' errors."""
+    require('clean', 'imagehash')
+    photos = _photo_table(photos, **kwargs)
+    d, a, b = _close_pairs(_photo_hashes(photos.file.tolist()), distance)
+    a, b = (photos.iloc[i].reset_index(drop=True) for i in (a, b))
+    pairs = pd.concat([pd.Series(d, name='distance'), a.add_suffix('_a'), b.add_suffix('_b')], axis=1)
+    return pairs.sort_values('distance', kind='stable', ignore_index=True)
 
 # %% ../nbs/72_duplicates.ipynb #0c2c4df1
 @delegates(near_duplicates)
 def leaks(
     path, # a folder in the course's layout
     **kwargs,
-)->pd.DataFrame: # as `near_duplicates` gives it
-    "Near-duplicates whose two photos lie in different splits: what is measured on them was learnt by heart"
+)->pd.DataFrame: # as `near_duplicates` returns it
+    "Find near-duplicates whose two photos lie in different splits: whatever is measured on them was learnt by heart"
     pairs = near_duplicates(path, **kwargs)
     return pairs[pairs.split_a != pairs.split_b].reset_index(drop=True)
 
 # %% ../nbs/72_duplicates.ipynb #a807b5ca
-def _photo_name(file, split, cls): return f"{f'{split}, ' if split else ''}{cls}\n{file.name if len(file.name) < 25 else f'{file.name[:21]}...'}"
+def _photo_name(file, split, cls):
+    "Return 'split, class' and, on a second line, the file's name, shortened if it is long"
+    name = file.name if len(file.name) < 25 else f'{file.name[:21]}...'
+    return f'{split}, {cls}\n{name}' if split else f'{cls}\n{name}'
 
 # %% ../nbs/72_duplicates.ipynb #177537fe
 def show_pairs(
-    pairs, # of `near_duplicates` or `leaks`
-    n:int=5, # at most so many, from the first on
+    pairs, # from `near_duplicates` or `leaks`
+    n:int=5, # the most pairs to show, from the first on
 ):
     "Show pairs of photos, one above the other, each under its split, its class and its name"
     if not len(pairs): raise ValueError("There are no pairs to show.")
     pairs = pairs.head(n)
     fig, axs = plt.subplots(2, len(pairs), figsize=(2.4*len(pairs), 6), layout='constrained', squeeze=False)
     for (above, below), p in zip(axs.T, pairs.itertuples()):
-        differ = '' if p.class_a == p.class_b or '' in (p.class_a, p.class_b) else 'CLASSES DIFFER\n'
-        show_image(open_photo(p.file_a), ax=above, title=f'{differ}{p.distance} bits differ\n{_photo_name(p.file_a, p.split_a, p.class_a)}')
+        title = f'{p.distance} bits differ\n{_photo_name(p.file_a, p.split_a, p.class_a)}'
+        if p.class_a != p.class_b and p.class_a and p.class_b: title = f'CLASSES DIFFER\n{title}'
+        show_image(open_photo(p.file_a), ax=above, title=title)
         show_image(open_photo(p.file_b), ax=below, title=_photo_name(p.file_b, p.split_b, p.class_b))
+
+# %% ../nbs/72_duplicates.ipynb #efa0012c
+def _grouped(pairs):
+    "Return the photos of `pairs`, one row each: split, class, file, group (a number)"
+    sides = [pairs.filter(like=s).set_axis(['split', 'class', 'file'], axis=1) for s in ('_a', '_b')]
+    photos = pd.concat(sides).drop_duplicates('file', ignore_index=True)
+    number = dict(zip(photos.file, photos.index))
+    edges = pairs.file_a.map(number), pairs.file_b.map(number)
+    graph = coo_array((np.ones(len(pairs)), edges), shape=[len(photos)]*2)
+    return photos.assign(group=connected_components(graph)[1])
 
 # %% ../nbs/72_duplicates.ipynb #3aac28c8
 _first_to_stay = 'test', 'valid', 'train', ''
 
+def _best_first(photos):
+    "Return `photos` in the order in which they should stay"
+    rank = photos.split.map(_first_to_stay.index)
+    smallness = [-f.stat().st_size for f in photos.file]
+    return photos.assign(rank=rank, smallness=smallness).sort_values(['rank', 'smallness', 'file'])
+
 # %% ../nbs/72_duplicates.ipynb #a989e053
 def extra_copies(
-    pairs, # of `near_duplicates` or `leaks`
+    pairs, # from `near_duplicates` or `leaks`
 )->list: # paths
-    """All but one photo of each group of copies: what stays lies in `test`, else in `valid`, else is the largest file
+    """List all but one photo of each group of copies: one in `test` stays, else one in `valid`, else the largest file
 
-    Photos of `test` are never among them. A group whose photos are of several classes is left alone, with a word: one of its labels is wrong."""
-    photos = pd.concat([pairs.filter(like=s).set_axis(['split', 'class', 'file'], axis=1) for s in ('_a', '_b')]).drop_duplicates('file', ignore_index=True)
-    number = dict(zip(photos.file, photos.index))
-    a, b = pairs.file_a.map(number), pairs.file_b.map(number)
-    photos['group'] = connected_components(coo_array((np.ones(len(a)), (a, b)), shape=[len(photos)]*2))[1] if len(pairs) else []
-    photos['rank'] = photos.split.map(_first_to_stay.index)
-    photos['bytes'] = [-f.stat().st_size for f in photos.file]
+    Photos of `test` are never listed. A group with photos of several classes is reported and left alone: one of its
+    labels is wrong."""
+    if not len(pairs): return []
     extra, mixed = [], 0
-    for _, group in photos.sort_values(['rank', 'bytes', 'file']).groupby('group'):
+    for _, group in _best_first(_grouped(pairs)).groupby('group'):
+        rest = group.iloc[1:]
         if len(set(group['class']) - {''}) > 1: mixed += 1
-        else: extra += group.file[group.split != 'test'].tolist()[0 if group.split.iloc[0] == 'test' else 1:]
-    if mixed: print(f"Left alone: {mixed} group{'s' if mixed > 1 else ''} of copies with more than one class. Look at them with show_pairs, and decide which label is right.")
+        else: extra += rest.file[rest.split != 'test'].tolist()
+    if mixed:
+        print(f"Left alone: {mixed} group{'s' if mixed > 1 else ''} of copies with more than one class.",
+            "Look at them with show_pairs, and decide which label is right.")
     return extra

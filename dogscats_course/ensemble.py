@@ -6,72 +6,97 @@
 __all__ = ['tta', 'ensemble']
 
 # %% ../nbs/70_ensemble.ipynb #fc00b6f7
+from contextlib import contextmanager
 from copy import deepcopy
 
-import numpy as np
+import pandas as pd
 import torch
 from fastai.vision.all import TensorImage, Transform, apply_init, no_random
-from sklearn.metrics import log_loss
 from torch import nn
 
+from .about import percent
 from .body import pooled_features
 from .frozen import split_features
 from .head import class_probs, head_probs
+from .score import score_probs
 
 # %% ../nbs/70_ensemble.ipynb #41bceb56
-def _gain(what, before, after, targets):
-    "Say what averaging did for log-loss and accuracy; `before` is a list of probabilities, whose mean figures count"
-    def figures(p): return log_loss(targets, p.double()/p.double().sum(1, keepdim=True), labels=range(p.shape[1])), (p.argmax(1) == targets).double().mean().item()
-    (loss, acc), (new_loss, new_acc) = np.mean([figures(p) for p in before], axis=0), figures(after)
-    print(f"{what}, on {len(targets)} validation photos: log-loss {loss:.4f} -> {new_loss:.4f}, accuracy {acc:.2%} -> {new_acc:.2%}.")
+def _print_gain(what, parts, average, targets):
+    "Print log-loss and accuracy of the parts (the mean of their scores) and of their average"
+    before = pd.DataFrame([score_probs(p, targets) for p in parts]).mean()
+    after = score_probs(average, targets)
+    loss = f"log-loss {before['log_loss']:.4f} -> {after['log_loss']:.4f}"
+    accuracy = f"accuracy {percent(before['accuracy'], 2)} -> {percent(after['accuracy'], 2)}"
+    print(f"{what}, on {len(targets)} validation photos: {loss}, {accuracy}.")
 
 # %% ../nbs/70_ensemble.ipynb #33cd1cfc
 class _Mirror(Transform):
+    "Mirror a batch of photos, left to right"
     def encodes(self, x:TensorImage): return x.flip(-1)
 
 # %% ../nbs/70_ensemble.ipynb #0e09e777
-def _mirrored(dl): return dl.new(after_batch=[*dl.after_batch.fs, _Mirror()])
+def _mirrored(dl):
+    "Return a copy of `dl` that mirrors its photos"
+    return dl.new(after_batch=[*dl.after_batch.fs, _Mirror()])
 
 # %% ../nbs/70_ensemble.ipynb #31826b03
 def tta(
     learn, # a Learner whose head has a `Flatten`
     dl=None, # photos, as `learn.dls.test_dl` gives them; by default the validation photos
 )->tuple: # (N×K probabilities, columns in the order of `learn.dls.vocab`; N targets, or None)
-    "Probabilities averaged over each photo and its mirror image; says what that gained on the validation photos"
+    "Average the probabilities of each photo and its mirror image; print what that gained on the validation photos"
     probs, targets = class_probs(learn)
     valid = learn.dls.test_dl(learn.dls.valid_ds.items, with_labels=True)
     both = (probs + class_probs(learn, _mirrored(valid))[0])/2
-    _gain('With the mirror images', [probs], both, targets)
+    _print_gain('With the mirror images', [probs], both, targets)
     if dl is None: return both, targets
     probs, targets = class_probs(learn, dl)
     return (probs + class_probs(learn, _mirrored(dl))[0])/2, targets
 
 # %% ../nbs/70_ensemble.ipynb #10902962
-def _fresh(head):
-    "`head`, as it would be before training"
+def _untrained(head):
+    "Return a copy of `head` with new random weights"
     head = deepcopy(head)
     for m in head.modules():
         if hasattr(m, 'reset_parameters'): m.reset_parameters()
     apply_init(head, nn.init.kaiming_normal_)
     return head.requires_grad_()
 
+# %% ../nbs/70_ensemble.ipynb #726ec8de
+@contextmanager
+def _other_head(learn, head):
+    "Let `learn` have another head for a while"
+    own, learn.model[1] = learn.model[1], head
+    try: yield
+    finally: learn.model[1] = own
+
+# %% ../nbs/70_ensemble.ipynb #5a4e64bb
+def _train_head(learn, seed, epochs):
+    "Return a new head, trained from the random start of `seed`; `learn` is left unchanged"
+    with no_random(seed), _other_head(learn, _untrained(learn.model[1])):
+        with learn.removed_cbs(learn.fit_history), learn.no_logging(): learn.fit_head(epochs)
+        return learn.model[1]
+
+# %% ../nbs/70_ensemble.ipynb #3b083405
+def _probs_of_heads(learn, heads, x):
+    "Return the probabilities of each head for features `x`, heads×N×K"
+    probs = []
+    for head in heads:
+        with _other_head(learn, head): probs.append(head_probs(learn, x))
+    return torch.stack(probs)
+
 # %% ../nbs/70_ensemble.ipynb #7548dc61
 def ensemble(
-    learn, # a Learner whose head has a `Flatten`; it is left as it is
+    learn, # a Learner whose head has a `Flatten`; it is left unchanged
     dl=None, # photos, as `learn.dls.test_dl` gives them; by default the validation photos
     seeds=range(5), # one head each
     epochs:int=5, # of each head
 )->tuple: # (N×K probabilities, columns in the order of `learn.dls.vocab`; N targets, or None)
-    "Probabilities averaged over heads of several seeds; says what that gained on the validation photos"
-    (x_valid, targets), own, valid, all_probs = split_features(learn), learn.model[1], [], []
-    x, y = (x_valid, targets) if dl is None else pooled_features(learn, dl)
-    try:
-        for seed in seeds:
-            with no_random(seed), learn.removed_cbs(learn.fit_history), learn.no_logging():
-                learn.model[1] = _fresh(own)
-                learn.fit_head(epochs)
-            valid.append(head_probs(learn, x_valid))
-            all_probs.append(head_probs(learn, x))
-    finally: learn.model[1] = own
-    _gain(f'{len(valid)} heads averaged, against one alone', valid, torch.stack(valid).mean(0), targets.cpu())
-    return torch.stack(all_probs).mean(0), None if y is None else y.cpu()
+    "Average the probabilities of heads of several seeds; print what that gained on the validation photos"
+    x_valid, targets = split_features(learn)
+    if dl is not None: x, y = pooled_features(learn, dl)
+    heads = [_train_head(learn, seed, epochs) for seed in seeds]
+    valid = _probs_of_heads(learn, heads, x_valid)
+    _print_gain(f'{len(heads)} heads averaged, against one alone', valid, valid.mean(0), targets.cpu())
+    if dl is None: return valid.mean(0), targets.cpu()
+    return _probs_of_heads(learn, heads, x).mean(0), None if y is None else y.cpu()

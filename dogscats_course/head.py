@@ -18,18 +18,31 @@ from .frozen import _tensor_dl, split_features
 
 # %% ../nbs/41_head.ipynb #161c5ca7
 def _head_dls(learn):
-    (x, y), (xv, yv) = split_features(learn, 0), split_features(learn, 1)
-    bs = max(2, min(64, len(x)//20))  # at least 20 steps an epoch; BatchNorm needs two
-    return DataLoaders(_tensor_dl(x, y, bs, shuffle=True, drop_last=True), _tensor_dl(xv, yv, 1024), device=learn.dls.device)
+    "DataLoaders of the features of a Learner's training and validation photos"
+    (x, y), (x_valid, y_valid) = split_features(learn, 0), split_features(learn, 1)
+    bs = max(2, min(64, len(x)//20))  # at least 20 steps per epoch; BatchNorm needs two
+    train = _tensor_dl(x, y, bs, shuffle=True, drop_last=True)
+    return DataLoaders(train, _tensor_dl(x_valid, y_valid, 1024), device=learn.dls.device)
 
 # %% ../nbs/41_head.ipynb #ae2f024a
 @contextmanager
 def _one_thread():
-    "A head's steps are so small that threads wait for each other longer than they work"
+    "Let PyTorch work in one thread for a block of code"
     n = torch.get_num_threads()
     torch.set_num_threads(1)
     try: yield
     finally: torch.set_num_threads(n)
+
+# %% ../nbs/41_head.ipynb #8b7e095c
+@contextmanager
+def _swapped(learn, **attrs):
+    "Give `learn` other attributes for a block of code, and its own afterwards"
+    own = {k: getattr(learn, k) for k in attrs}
+    try:
+        for k, v in attrs.items(): setattr(learn, k, v)
+        yield
+    finally:
+        for k, v in own.items(): setattr(learn, k, v)
 
 # %% ../nbs/41_head.ipynb #02d50957
 @patch
@@ -39,34 +52,32 @@ def fit_head(self:Learner,
     lr:float=3e-3, # greatest learning rate of the cycle
     **kwargs
 ):
-    """Train the head alone, on features that the body computes once a photo; again goes on from where it was
+    """Train only the head, on features computed once per photo; a second call continues training
 
-    There is no augmentation in it: a photo is seen once, as it is. Raises `ValueError` where the head cannot be cut."""
-    if epochs < 1: raise ValueError(f"epochs is {epochs}: it is 1 at least.")
+    Photos are not augmented. Raises `ValueError` if the head cannot be cut."""
+    if epochs < 1: raise ValueError(f"epochs must be at least 1, not {epochs}.")
     _, tail = split_head(self.model[1])
-    whole = {k: getattr(self, k) for k in ('model', 'dls', 'splitter', 'opt')}
     head = dict(model=tail, dls=_head_dls(self), splitter=trainable_params, opt=None)
-    try:
-        for k, v in head.items(): setattr(self, k, v)
-        with _one_thread(): fit_on_main_process(self, lambda: self.fit_one_cycle(epochs, lr, **kwargs))
-    finally:
-        for k, v in whole.items(): setattr(self, k, v)
+    with _swapped(self, **head), _one_thread():
+        fit_on_main_process(self, lambda: self.fit_one_cycle(epochs, lr, **kwargs))
 
 # %% ../nbs/41_head.ipynb #81f2de9c
 def head_probs(
     learn:Learner, # a Learner whose head has a `Flatten`
     x, # N×1,024 features, of `cached_features` or `pooled_features`
 )->torch.Tensor: # N×K probabilities, columns in the order of `learn.dls.vocab`
-    "What the trained head makes of features"
-    _, tail = split_head(learn.model[1])
-    device, activation = next(tail.parameters()).device, getcallable(learn.loss_func, 'activation')
-    with torch.no_grad(): return torch.cat([activation(tail.eval()(x[i:i+4096].to(device))).cpu() for i in range(0, len(x), 4096)])
+    "Return the trained head's probabilities for features"
+    tail = split_head(learn.model[1])[1].eval()
+    device = next(tail.parameters()).device
+    activation = getcallable(learn.loss_func, 'activation')
+    def probs(rows): return activation(tail(rows.to(device))).cpu()
+    with torch.no_grad(): return torch.cat([probs(x[i:i+4096]) for i in range(0, len(x), 4096)])
 
 # %% ../nbs/41_head.ipynb #21a6e8a4
 def class_probs(
     learn:Learner, # a Learner whose head has a `Flatten`
     dl=None, # photos, as `learn.dls.test_dl` gives them; by default the validation photos, computed once
 )->tuple: # (N×K probabilities, columns in the order of `learn.dls.vocab`; N targets, or None)
-    "The probability of each class for each photo"
+    "Return the probability of each class for each photo"
     x, y = split_features(learn) if dl is None else pooled_features(learn, dl)
     return head_probs(learn, x), None if y is None else y.cpu()

@@ -7,160 +7,239 @@ __all__ = ['sort_kaggle', 'clip_losses', 'submission']
 
 # %% ../nbs/71_kaggle.ipynb #cf15f91b
 import os, random, re, shutil, zipfile, zlib
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
+from typing import Callable, NamedTuple
 
-import numpy as np
-import pandas as pd
+import numpy as np, pandas as pd
 from fastprogress.fastprogress import progress_bar
 
 from .atomic import atomic_file
 
+# %% ../nbs/71_kaggle.ipynb #e7c858fe
+def _link_or_copy(file, dest):
+    "Make `dest` a hard link to `file`, or a copy of it"
+    try: os.link(file, dest)
+    except OSError: shutil.copyfile(file, dest)  # another disk, or one without links
+
+# %% ../nbs/71_kaggle.ipynb #1bc706b6
+class _KaggleFile(NamedTuple):
+    "A file in a folder or in a zip"
+    path:str # where it lies, with forward slashes
+    size:int # bytes
+    on_disk:Path=None # if it lies in a folder
+    opener:Callable=None # if it lies in a zip
+
+    def write(self, dest):
+        "Link or copy the file to `dest`, which must not exist"
+        if self.on_disk: return _link_or_copy(self.on_disk, dest)
+        with self.opener() as f, dest.open('wb') as g: shutil.copyfileobj(f, g)
+
 # %% ../nbs/71_kaggle.ipynb #688a92a6
 def _in_zip(file, stack, nested=True):
-    "(path, size, function that opens it, None) of each file of a zip, and of the zips in it, in the order they lie in"
+    "Yield the files of a zip, and of the zips in it, in the order in which they lie there"
     z = stack.enter_context(zipfile.ZipFile(file))
-    for info in sorted(z.infolist(), key=lambda i: i.header_offset):
-        if info.filename.endswith('.zip') and nested: yield from _in_zip(stack.enter_context(z.open(info)), stack, nested=False)
-        else: yield info.filename, info.file_size, partial(z.open, info), None
+    for info in sorted(z.infolist(), key=lambda o: o.header_offset):
+        if nested and info.filename.endswith('.zip'):
+            inner = stack.enter_context(z.open(info))
+            yield from _in_zip(inner, stack, nested=False)
+        else: yield _KaggleFile(info.filename, info.file_size, opener=partial(z.open, info))
 
 # %% ../nbs/71_kaggle.ipynb #186d38e1
 def _in_folder(folder, dest, stack):
-    "(path, size, function that opens it, path on this disk) of each file of a folder but those in `dest`, and of the zips in it"
+    "Yield the files of a folder, and of the zips in it, except those in `dest`"
     for f in sorted(folder.rglob('*')):
         if not f.is_file() or dest in f.resolve().parents: continue
         if f.suffix == '.zip': yield from _in_zip(f, stack)
-        else: yield f.as_posix(), f.stat().st_size, partial(f.open, 'rb'), f
+        else: yield _KaggleFile(f.as_posix(), f.stat().st_size, on_disk=f)
+
+# %% ../nbs/71_kaggle.ipynb #df6b220f
+def _photo_key(path):
+    "Return ('cats', 'dogs' or 'test1', number) for a photo of Kaggle's, and None for any other file"
+    folder, name = ('', *path.split('/'))[-2:]
+    if m := re.fullmatch(r'(cat|dog)\.(\d+)\.jpg', name):
+        return None if folder in ('cats', 'dogs') else (f'{m[1]}s', int(m[2]))  # sorted already
+    m = re.fullmatch(r'(\d+)\.jpg', name)
+    if m and folder in ('test', 'test1'): return 'test1', int(m[1])
 
 # %% ../nbs/71_kaggle.ipynb #26c2ec80
 def _kaggle_photos(files):
-    "{(class or 'test1', number): file} of those files that are named as Kaggle names photos"
+    "Return {key: file} of those files that are Kaggle's photos"
     found = {}
     for file in files:
-        folder, name = file[0].split('/')[-2:] if '/' in file[0] else ('', file[0])
-        if m := re.fullmatch(r'(cat|dog)\.(\d+)\.jpg', name):
-            if folder not in ('cats', 'dogs'): found.setdefault((f'{m[1]}s', int(m[2])), file)
-        elif (m := re.fullmatch(r'(\d+)\.jpg', name)) and folder in ('test', 'test1'): found.setdefault(('test1', int(m[1])), file)
+        if key := _photo_key(file.path): found.setdefault(key, file)
     return found
 
+# %% ../nbs/71_kaggle.ipynb #f1bd8575
+def _hold_out(numbers, n, rng):
+    "Return `numbers` without `n` of them, and these"
+    held = set(rng.sample(numbers, n))
+    return [i for i in numbers if i not in held], sorted(held)
+
 # %% ../nbs/71_kaggle.ipynb #f2a52c95
-def _sort_plan(numbers, valid, sample, seed, source):
-    "{path below the destination: (class or 'test1', number)}, and {path in `sample`: path that it repeats}"
-    rng, plan, again = random.Random(seed), {}, {}
-    for c in ('cats', 'dogs'):
-        mine = sorted(n for k, n in numbers if k == c)
-        if len(mine) <= valid: raise ValueError(f"{source} has {len(mine)} {c}: with {valid} of each class held out for validation, none is left to train on.")
-        held = set(rng.sample(mine, valid))
-        for split, ns, most in (('train', [n for n in mine if n not in held], sample[0]), ('valid', sorted(held), sample[1])):
-            if most > len(ns): raise ValueError(f"{source} gives {len(ns)} {c} for {split}: a sample of {most} cannot be taken from them.")
-            path = f'{split}/{c}/{c[:-1]}.{{}}.jpg'
-            plan |= {path.format(n): (c, n) for n in ns}
-            again |= {f'sample/{path.format(n)}': path.format(n) for n in rng.sample(ns, most)}
-    return plan | {f'test1/{n}.jpg': (k, n) for k, n in sorted(numbers) if k == 'test1'}, again
+def _sort_plan(keys, valid, sample, seed, source):
+    "Return {path below the destination: the key of the photo that belongs there}"
+    rng, plan = random.Random(seed), {}
+    for cls in ('cats', 'dogs'):
+        numbers = sorted(n for c, n in keys if c == cls)
+        if len(numbers) <= valid: raise ValueError(
+            f"{source} has {len(numbers)} {cls}: with {valid} of each class held out for validation, none is left to train on.")
+        for split, mine, n in zip(('train', 'valid'), _hold_out(numbers, valid, rng), sample, strict=True):
+            if n > len(mine): raise ValueError(f"{source} has only {len(mine)} {cls} for {split}: too few for a sample of {n}.")
+            photos = {f'{split}/{cls}/{cls[:-1]}.{i}.jpg': (cls, i) for i in mine}
+            plan |= photos | {f'sample/{p}': photos[p] for p in rng.sample(list(photos), n)}
+    return plan | {f'test1/{n}.jpg': (c, n) for c, n in sorted(keys) if c == 'test1'}
 
-# %% ../nbs/71_kaggle.ipynb #fc63f73f
-def _place_file(file, dest):
-    "Write a file, whole or not at all; a hard link where that can be"
-    _, _, opened, path = file
-    tmp = dest.with_name(f'.{dest.name}.part')
-    tmp.unlink(missing_ok=True)
-    try:
-        if path: _link_or_copy(path, tmp)
-        else:
-            with opened() as f, tmp.open('wb') as g: shutil.copyfileobj(f, g)
-        tmp.replace(dest)
-    finally: tmp.unlink(missing_ok=True)
+# %% ../nbs/71_kaggle.ipynb #b56d772e
+_sorted_folders = 'train', 'valid', 'test1', 'sample'
 
-# %% ../nbs/71_kaggle.ipynb #e7c858fe
-def _link_or_copy(path, dest):
-    try: os.link(path, dest)
-    except OSError: shutil.copyfile(path, dest)  # another disk, or one without links
+def _files_in(dest):
+    "Return the files in the folders that a sorting makes"
+    return [f for d in _sorted_folders for f in (dest/d).rglob('*') if f.is_file()]
+
+# %% ../nbs/71_kaggle.ipynb #53530567
+def _sweep(dest):
+    "Remove the files that an earlier sorting did not finish"
+    for f in _files_in(dest):
+        if f.suffix == '.part': f.unlink()
 
 # %% ../nbs/71_kaggle.ipynb #277e7478
-def _check_dest(dest, sizes):
-    "Which of `sizes` (path: bytes) are not yet in `dest`; raises where something lies there that this sorting would not put there"
-    there = {f.relative_to(dest).as_posix(): f for split in ('train', 'valid', 'test1', 'sample') for f in (dest/split).rglob('*')
-             if f.is_file() and not f.name.endswith('.part')}
-    for name, f in there.items():
-        if name not in sizes: raise FileExistsError(f"{f} would not be there after this sorting: {dest} holds other photos, or was sorted with other settings. Choose another folder.")
-        if f.stat().st_size != sizes[name]: raise FileExistsError(f"{f} differs from the photo of that name in the source: move it away first.")
-    return [name for name in sizes if name not in there]
+def _missing(dest, sizes):
+    "Return the paths of `sizes` ({path: bytes}) that are not in `dest` yet; raise an error if other photos are there"
+    there = {f.relative_to(dest).as_posix(): f for f in _files_in(dest) if f.suffix != '.part'}
+    for path, f in there.items():
+        if path not in sizes: raise FileExistsError(
+            f"{f} does not belong to this data set: {dest} holds other photos, or was sorted with other settings. "
+            "Choose another folder.")
+        if f.stat().st_size != sizes[path]: raise FileExistsError(
+            f"{f} differs from the photo of that name in the source: move it away first.")
+    return [path for path in sizes if path not in there]
 
 # %% ../nbs/71_kaggle.ipynb #94c104e8
 def _check_space(dest, files):
-    needed = sum(size for _, size, _, path in files if not path or path.stat().st_dev != dest.stat().st_dev)
+    "Raise `OSError` if `files` do not fit on the disk of `dest`"
+    device = dest.stat().st_dev
+    needed = sum(f.size for f in files if not f.on_disk or f.on_disk.stat().st_dev != device)
     free = shutil.disk_usage(dest).free
-    if needed > free: raise OSError(f"The photos need {needed/1e9:.1f} GB in {dest}, and {free/1e9:.1f} GB are free there.")
+    if needed > free: raise OSError(
+        f"The photos need {needed/1e9:.1f} GB in {dest}, but only {free/1e9:.1f} GB are free there. Choose another disk.")
+
+# %% ../nbs/71_kaggle.ipynb #fc63f73f
+def _place_files(plan, files, dest):
+    "Write the photos of `plan` that are missing in `dest`, each whole or not at all"
+    todo = _missing(dest, {path: files[key].size for path, key in plan.items()})
+    _sweep(dest)
+    for folder in {(dest/path).parent for path in todo}: folder.mkdir(parents=True, exist_ok=True)
+    new = {plan[path]: path for path in todo if not path.startswith('sample/')}
+    if new: _check_space(dest, [files[key] for key in new])
+    for key in progress_bar([key for key in files if key in new], leave=False):
+        with atomic_file(dest/new[key], overwrite=True) as tmp: files[key].write(tmp)
+    for path in (path for path in todo if path.startswith('sample/')):
+        with atomic_file(dest/path, overwrite=True) as tmp: _link_or_copy(dest/path.removeprefix('sample/'), tmp)
 
 # %% ../nbs/71_kaggle.ipynb #17681a97
-_zip_errors = zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError # damaged, cut off, encrypted, packed by other means
+# damaged, cut off, encrypted, packed by other means
+_zip_errors = zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError
+
+@contextmanager
+def _one_zip_error(source):
+    "Raise one kind of error for everything that can be wrong with a zip"
+    try: yield
+    except _zip_errors as e: raise ValueError(f"{source} is damaged, incomplete, or not a zip ({e}): download it again.") from None
+
+# %% ../nbs/71_kaggle.ipynb #096fbc9e
+def _check_photos(keys, source):
+    "Raise `ValueError` if none of the photos can be trained on"
+    if any(c != 'test1' for c, _ in keys): return
+    why = "it has the course's layout already" if (source/'train/cats').is_dir() else "it is not Kaggle's Dogs vs. Cats"
+    raise ValueError(f"There is no cat.N.jpg or dog.N.jpg in {source}: {why}.")
 
 # %% ../nbs/71_kaggle.ipynb #fc49f68c
 def sort_kaggle(
     source, # Kaggle's zip (also with zips in it), or the folder that it was unpacked to
     dest, # the folder to make: train, valid, sample, test1
-    valid:int=1000, # photos of each class held out for validation
-    sample:tuple=(100, 50), # photos of each class in `sample`'s train and valid, for quick tries
-    seed:int=42, # which ones
-)->Path: # `dest`
+    valid:int=1000, # photos per class held out for validation, at least 1
+    sample:tuple=(100, 50), # photos per class in `sample`'s train and valid, for quick tries
+    seed:int=42, # chooses the photos for valid and sample
+)->Path: # `dest`, absolute
     """Sort Kaggle's photos into the course's layout: files are copied or hard-linked, never moved
 
-    Raises `FileNotFoundError`; `ValueError` where `source` is damaged or has too few photos; `FileExistsError` where other photos lie in
-    `dest`; `OSError` where the disk is too small."""
+    Raises `FileNotFoundError`; `ValueError` if `source` is damaged or has too few photos; `FileExistsError` if `dest`
+    holds other photos; `OSError` if the disk is too small."""
     source, dest = Path(source), Path(dest).resolve()
-    if not source.exists(): raise FileNotFoundError(f"There is no file or folder {source} (the working directory is {Path.cwd()}).")
-    if valid < 1 or min(sample) < 0: raise ValueError(f"valid is {valid} and sample is {tuple(sample)}: photos of each class, and at least one to validate on.")
+    if not source.exists():
+        raise FileNotFoundError(f"There is no file or folder {source} (the working directory is {Path.cwd()}).")
+    if valid < 1: raise ValueError(f"valid must be at least 1, not {valid}.")
+    if min(sample) < 0: raise ValueError(f"sample must be two numbers of at least 0, not {tuple(sample)}.")
     if dest == source.resolve(): raise ValueError(f"{dest} is the source itself: choose another folder to sort into.")
-    with ExitStack() as stack:
-        try:
-            files = _kaggle_photos(_in_folder(source, dest, stack) if source.is_dir() else _in_zip(source, stack))
-            if not any(k != 'test1' for k, _ in files): raise ValueError(f"There is no cat.N.jpg or dog.N.jpg in {source}" + (
-                ": it has the course's layout already." if (source/'train'/'cats').is_dir() else ", as Kaggle's Dogs vs. Cats has them."))
-            plan, again = _sort_plan(files, valid, sample, seed, source)
-            todo = _check_dest(dest, {path: files[key][1] for path, key in plan.items()} | {path: files[plan[first]][1] for path, first in again.items()})
-            for folder in {(dest/path).parent for path in todo}: folder.mkdir(parents=True, exist_ok=True)
-            if todo: _check_space(dest, [files[plan[path]] for path in todo if path in plan])
-            order = {key: i for i, key in enumerate(files)}  # as they lie in the zip, so that it is read once
-            for path in progress_bar(sorted((p for p in todo if p in plan), key=lambda p: order[plan[p]]), leave=False): _place_file(files[plan[path]], dest/path)
-        except _zip_errors as e: raise ValueError(f"{source} is damaged, not whole, or not a zip ({e}): download it again.") from None
-    for path in (p for p in todo if p in again): _place_file((None, None, None, dest/again[path]), dest/path)
+    with _one_zip_error(source), ExitStack() as stack:
+        files = _kaggle_photos(_in_folder(source, dest, stack) if source.is_dir() else _in_zip(source, stack))
+        _check_photos(files, source)
+        _place_files(_sort_plan(files, valid, sample, seed, source), files, dest)
     return dest
 
 # %% ../nbs/71_kaggle.ipynb #cad33170
 def clip_losses(
     probs, # N×K probabilities of validation photos
-    targets, # their N classes, as `class_probs` gives both
-    clips=(0, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1), # least probabilities to try
-)->pd.DataFrame: # clip, log_loss
-    "What clipping does to the log-loss"
-    probs, eps = np.asarray(probs, dtype=np.float64), np.finfo(np.float64).eps  # scikit-learn's floor, and so that of `score`
+    targets, # their N classes, as `class_probs` returns both
+    clips=(0, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1), # lowest probabilities to try
+)->pd.DataFrame: # one row per clip: clip, log_loss
+    "Compute the log-loss after clipping the probabilities, for several clips"
+    probs = np.asarray(probs, dtype=np.float64)
     p = probs[np.arange(len(probs)), np.asarray(targets)]/probs.sum(1)
-    return pd.DataFrame([(c, float(-np.log(p.clip(max(c, eps), 1 - c)).mean())) for c in clips], columns=['clip', 'log_loss'])
+    floor = np.finfo(np.float64).eps  # scikit-learn's, and so that of `score`
+    losses = [-np.log(p.clip(max(c, floor), 1 - c)).mean() for c in clips]
+    return pd.DataFrame(dict(clip=list(clips), log_loss=losses))
+
+# %% ../nbs/71_kaggle.ipynb #8ad06ec1
+def _dog_column(vocab):
+    "Return the place of the dogs among the classes"
+    found = [i for i, c in enumerate(vocab) if c.lower() in ('dog', 'dogs')]
+    if len(found) != 1: raise ValueError(f"Exactly one class must be called dog or dogs; the classes are {', '.join(vocab)}.")
+    return found[0]
+
+# %% ../nbs/71_kaggle.ipynb #a8f57e2a
+def _photo_numbers(files):
+    "Return the numbers that the photos are named by"
+    stems = [Path(f).stem for f in files]
+    for f, stem in zip(files, stems):
+        if not re.fullmatch('[0-9]+', stem): raise ValueError(f"{f} is not named by a number, as Kaggle's test photos are.")
+    numbers = list(map(int, stems))
+    if len(set(numbers)) < len(numbers): raise ValueError("Two of the files have the same number: give each photo once.")
+    return numbers
+
+# %% ../nbs/71_kaggle.ipynb #37e153db
+def _dog_probs(probs, n, vocab):
+    "Return the probability of a dog for each of `n` photos"
+    probs = np.asarray(probs, dtype=np.float64)
+    column = _dog_column(vocab)
+    if probs.shape != (n, len(vocab)): raise ValueError(
+        f"The probabilities must have one row for each of the {n} files and one column for each of the {len(vocab)} "
+        f"classes; their shape is {' × '.join(map(str, probs.shape))}.")
+    p = probs[:, column]
+    if not ((p >= 0) & (p <= 1)).all():
+        raise ValueError("Some of the probabilities are not between 0 and 1: perhaps a photo could not be read.")
+    return p
 
 # %% ../nbs/71_kaggle.ipynb #07f7cd66
 def submission(
     probs, # N×K probabilities of the test photos
     files, # their N paths, named by number: `test1/1.jpg`
     dest, # the CSV file to write; it must not exist
-    clip:float=0.01, # the least probability, and 1 less it the greatest; 0 leaves them as they are
+    clip:float=0.01, # the lowest probability, below 0.5; the highest is 1 less it. 0 leaves them as they are
     vocab=('cats', 'dogs'), # the classes of the columns, as `learn.dls.vocab` has them
-    valid=None, # (probabilities, targets) of the validation photos, as `class_probs` gives them: what clipping does to their log-loss is printed
-)->pd.DataFrame: # id, label: what was written
-    """Write Kaggle's `id,label`: a row a photo, the probability of a dog
+    valid=None, # (probabilities, targets) of validation photos, from `class_probs`: print what clipping does to them
+)->pd.DataFrame: # what was written: id, label
+    """Write Kaggle's `id,label`: one row per photo, with the probability of a dog
 
-    Raises `ValueError` where probabilities, files and classes do not belong together, and `FileExistsError`."""
-    probs, ids, dogs = np.asarray(probs, dtype=np.float64), [Path(f).stem for f in files], [i for i, c in enumerate(vocab) if c.lower() in ('dog', 'dogs')]
-    if len(dogs) != 1: raise ValueError(f"The classes are {', '.join(vocab)}: one of them, and one only, must be called dog or dogs.")
-    if probs.shape != (len(ids), len(vocab)): raise ValueError(f"The probabilities are {' × '.join(map(str, probs.shape))}, where {len(ids)} files and {len(vocab)} classes belong.")
-    if bad := [f for f, i in zip(files, ids) if not re.fullmatch(r'[0-9]+', i)]: raise ValueError(f"{bad[0]} is not named by a number, as Kaggle's test photos are.")
-    if len(set(map(int, ids))) < len(ids): raise ValueError("Two of the files have the same number.")
-    if not 0 <= clip < 0.5: raise ValueError(f"clip is {clip}: it is 0 at least, and below 0.5.")
-    label = probs[:, dogs[0]]
-    if not ((label >= 0) & (label <= 1)).all(): raise ValueError("Some of the probabilities are not between 0 and 1: a photo could not be read, perhaps.")
+    Raises `ValueError` if probabilities, files and classes do not belong together, and `FileExistsError`."""
+    if not 0 <= clip < 0.5: raise ValueError(f"clip must be at least 0 and below 0.5, not {clip}.")
+    numbers = _photo_numbers(files)
+    label = _dog_probs(probs, len(numbers), vocab).clip(clip, 1 - clip)
     if valid is not None:
         before, after = clip_losses(*valid, clips=(0, clip)).log_loss
         print(f"Clipped to {clip} and {1 - clip}: log-loss on {len(valid[1])} validation photos {before:.4f} -> {after:.4f}.")
-    df = pd.DataFrame(dict(id=map(int, ids), label=label.clip(clip, 1 - clip))).sort_values('id', ignore_index=True)
+    df = pd.DataFrame(dict(id=numbers, label=label)).sort_values('id', ignore_index=True)
     with atomic_file(dest) as tmp: df.to_csv(tmp, index=False)
     return df

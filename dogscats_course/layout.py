@@ -7,150 +7,240 @@ __all__ = ['photos_below', 'LayoutError', 'class_folders', 'class_of', 'class_ph
 
 # %% ../nbs/21_layout.ipynb #e071bc6e
 import random, re
-from fnmatch import fnmatch
 from itertools import zip_longest
 from pathlib import Path
 
 import pandas as pd
 from fastai.vision.all import get_image_files
-from fastcore.all import delegates
+from fastcore.all import delegates, groupby
 
 # %% ../nbs/21_layout.ipynb #aba5cf93
-def _subfolders(path): return sorted(d for d in path.iterdir() if d.is_dir() and not d.name.startswith(('.', '__')))
+def _subfolders(path):
+    "Return the folders in `path`, sorted, without hidden ones and `__MACOSX`"
+    return sorted(d for d in path.iterdir() if d.is_dir() and not d.name.startswith(('.', '__')))
 
 # %% ../nbs/21_layout.ipynb #baf817cc
-def photos_below(path, recurse=True): return sorted(get_image_files(path, recurse=recurse))
+def photos_below(
+    path, # a folder
+    recurse:bool=True, # also those in folders inside it
+)->list: # paths
+    "Return the photos in `path`, sorted"
+    return sorted(get_image_files(path, recurse=recurse))
+
+# %% ../nbs/21_layout.ipynb #f5956dae
+def _count(path):
+    "Return how many photos lie in the folder `path`, and the first two, in words"
+    photos = photos_below(path, recurse=False)
+    names = ', '.join(p.name for p in photos[:2])
+    return f"  {len(photos)}: {names}, ..." if photos else ''
 
 # %% ../nbs/21_layout.ipynb #044210bf
 def _tree(path, depth=2, most=6, indent=''):
-    "The lines of a drawing of `path`: its folders, and how many photos lie in each"
-    photos, dirs = (photos_below(path, recurse=False), _subfolders(path)) if path.is_dir() else ([], [])
-    names = ', '.join(p.name for p in photos[:2])
-    lines = [f"{indent}{path.name}{'/' if path.is_dir() else ''}" + (f"  {len(photos)}: {names}, ..." if photos else '')]
-    if depth:
-        for d in dirs[:most]: lines += _tree(d, depth-1, most, indent+'  ')
-        if len(dirs) > most: lines.append(f"{indent}  ... {len(dirs)-most} more folders")
+    "Return the lines of a drawing of `path`: up to `most` folders in each folder, `depth` levels deep"
+    if not path.is_dir(): return [f'{indent}{path.name}']
+    lines = [f'{indent}{path.name}/{_count(path)}']
+    if not depth: return lines
+    folders = _subfolders(path)
+    for d in folders[:most]: lines += _tree(d, depth-1, most, indent + '  ')
+    if len(folders) > most: lines.append(f'{indent}  ... {len(folders)-most} more folders')
     return lines
+
+# %% ../nbs/21_layout.ipynb #4c42f4a2
+def _wanted_tree(name):
+    "Return the lines of a drawing of the course's layout, in a folder called `name`"
+    classes = ['    cats/  photos', '    dogs/  photos']
+    return [f'{name}/', '  train/', *classes, '  valid/', *classes]
+
+# %% ../nbs/21_layout.ipynb #682ca8af
+def _side_by_side(left, right):
+    "Return two lists of lines as two columns"
+    width = max(map(len, left)) + 4
+    rows = zip_longest(left, right, fillvalue='')
+    return '\n'.join(f'{l:{width}}{r}'.rstrip() for l, r in rows)
 
 # %% ../nbs/21_layout.ipynb #6b0f8d14
 class LayoutError(ValueError):
-    "A folder is not laid out as photos for training: says what is wrong, and shows the tree found beside the tree wanted"
+    "Tell what is wrong with a folder of photos, and show the tree found beside the tree wanted"
     def __init__(self,
-        problem:str, # a sentence
-        path, # the folder, whose tree is shown
+        problem:str, # what is wrong and what to do, in a sentence
+        path, # the folder whose tree is shown
     ):
         path = Path(path)
-        wanted = [f'{path.name}/', '  train/', '    cats/  photos', '    dogs/  photos', '  valid/', '    cats/  photos', '    dogs/  photos']
-        found = _tree(path)
-        width = max(map(len, ['found', *found])) + 4
-        rows = zip_longest(['found', '', *found], ['wanted (the class names are yours)', '', *wanted], fillvalue='')
-        super().__init__(f'{problem}\n\n' + '\n'.join(f'{f:{width}}{w}'.rstrip() for f, w in rows))
+        found = ['found', '', *_tree(path)]
+        wanted = ['wanted (the class names are yours)', '', *_wanted_tree(path.name)]
+        super().__init__(f'{problem}\n\n{_side_by_side(found, wanted)}')
         self.problem, self.path = problem, path
-
-# %% ../nbs/21_layout.ipynb #526c147f
-_aliases = dict(train='train', training='train', valid='valid', val='valid', validation='valid')
-
-# %% ../nbs/21_layout.ipynb #1d454ae7
-_no_class = 'test', 'test1', 'sample'
 
 # %% ../nbs/21_layout.ipynb #152488da
 _archives = '.zip', '.tgz', '.tar', '.gz'
 
+def _file_slip(path):
+    "Return what to do with a file that was given for a folder"
+    if path.suffix.lower() in _archives: return f"{path} is an archive: unpack it first, and give its folder."
+    return f"{path} is a file, not a folder: give the path of the folder that holds the photos."
+
+# %% ../nbs/21_layout.ipynb #435cf804
+def _kaggle_kind(path):
+    "Return which of Kaggle's downloads `path` is or holds, as the second half of a sentence, or None"
+    folders = [d for d in (path, path/'train') if d.is_dir()]
+    names = {f.name for d in folders for f in d.iterdir()}
+    if path.is_file(): names = {path.name}
+    def has(pattern): return any(re.fullmatch(pattern, n) for n in names)
+    if has(r'cat\.\d+\.jpg') and has(r'dog\.\d+\.jpg'): return "is Kaggle's flat folder"
+    zipped = has(r'dogs-vs-cats.*\.zip') or {'train.zip', 'test1.zip'} <= names
+    if zipped: return "is Kaggle's zip" if path.is_file() else "holds Kaggle's zip"
+
 # %% ../nbs/21_layout.ipynb #85fef0fa
 def _kaggle_slip(path):
-    "What to do with Kaggle's zip or flat folder, or None"
-    names = {path.name} if path.is_file() else {f.name for d in (path, path/'train') if d.is_dir() for f in d.iterdir()}
-    if all(any(re.fullmatch(rf'{c}\.\d+\.jpg', n) for n in names) for c in ('cat', 'dog')): what = "is Kaggle's flat folder"
-    elif any(fnmatch(n, 'dogs-vs-cats*.zip') for n in names) or {'train.zip', 'test1.zip'} <= names: what = f"{'is' if path.is_file() else 'holds'} Kaggle's zip"
-    else: return
-    return f"{path} {what}. Sort it into the course's layout: dogscats data sort-kaggle {path} DEST, or sort_kaggle({str(path)!r}, dest) in Python."
+    "Return what to do with Kaggle's zip or flat folder, or None if it is neither"
+    kind = _kaggle_kind(path)
+    if not kind: return
+    return (f"{path} {kind}. Sort it into the course's layout: "
+        f"dogscats data sort-kaggle {path} DEST, or sort_kaggle({str(path)!r}, dest) in Python.")
 
-# %% ../nbs/21_layout.ipynb #3e8141bf
-def _root_slip(path, dirs):
-    "What is wrong with the top folder, or None"
-    names = {d.name for d in dirs}
-    for d in dirs:
+# %% ../nbs/21_layout.ipynb #526c147f
+_aliases = dict(train='train', training='train', valid='valid', val='valid', validation='valid')
+
+def _rename_slip(folders):
+    "Return which of `folders` has another name for train or valid, or None"
+    names = {d.name for d in folders}
+    for d in folders:
         right = _aliases.get(d.name.lower())
         if right and right not in names: return f"Rename the folder {d.name} to {right}."
-    if 'valid' in names and 'train' not in names: return f"{path} has valid but no train."
+
+# %% ../nbs/21_layout.ipynb #df5f1b0b
+def _half_slip(path, folders):
+    "Return which of train and valid is missing from `folders` if the other is there, or None"
+    names = {d.name for d in folders}
+    if 'valid' in names and 'train' not in names: return f"{path} has valid but no train: add train, with its classes."
     if 'train' in names and 'valid' not in names:
         return f"{path} has train but no valid. To hold out a part of train, give the path of train itself."
-    if 'train' in names: return
-    if deep := [d for d in dirs if (d/'train').is_dir()]: return f"The photos lie one folder too deep: give the path {deep[0]}."
-    if packed := [f for f in sorted(path.iterdir()) if f.suffix.lower() in _archives]:
-        return f"{packed[0]} is not unpacked yet. Unpack it first: python -m {'zip' if packed[0].suffix == '.zip' else 'tar'}file -e {packed[0]} {path}"
 
-# %% ../nbs/21_layout.ipynb #7ec29ded
-def _class_slip(path, classes):
-    "What is wrong with a folder of class folders, or None"
-    flat = photos_below(path, recurse=False)
-    if not classes and flat: return f"The photos lie in {path} itself: move them into one folder a class."
-    if not classes: return f"There is no photo in {path}."
-    if [d.name for d in classes] == [path.name]: return f"{path} holds another {path.name}: move what is in it one folder up."
-    if len(classes) == 1: return f"{path} has only one class, {classes[0].name}: it takes two to tell them apart."
-    for d in classes:
-        if not photos_below(d): return f"The class folder {d} is empty."
+# %% ../nbs/21_layout.ipynb #a6f2bee7
+def _deep_slip(folders):
+    "Return which of `folders` holds the photos, or None"
+    for d in folders:
+        if (d/'train').is_dir(): return f"The photos lie one folder too deep: give the path {d}."
 
-# %% ../nbs/21_layout.ipynb #1659a3ca
+# %% ../nbs/21_layout.ipynb #ecf5dc0e
+def _packed_slip(path):
+    "Return how to unpack the first archive in `path`, or None"
+    for f in sorted(path.iterdir()):
+        if f.suffix.lower() not in _archives: continue
+        tool = 'zipfile' if f.suffix == '.zip' else 'tarfile'
+        return f"{f} is not unpacked yet. Unpack it first: python -m {tool} -e {f} {path}"
+
+# %% ../nbs/21_layout.ipynb #3e8141bf
+def _root_slip(path):
+    "Return what is wrong with the top folder, or None"
+    folders = _subfolders(path)
+    slip = _rename_slip(folders) or _half_slip(path, folders)
+    if slip or (path/'train').is_dir(): return slip
+    return _deep_slip(folders) or _packed_slip(path)
+
+# %% ../nbs/21_layout.ipynb #1d454ae7
+_no_class = 'test', 'test1', 'sample'
+
 def class_folders(
     path, # a folder of class folders
 )->list: # their paths, sorted by name
-    "The folders of `path` that hold a class each: all but `test`, `test1`, `sample` and hidden ones"
+    "Return the folders of `path` that hold a class each: all but `test`, `test1`, `sample` and hidden ones"
     return [d for d in _subfolders(Path(path)) if d.name not in _no_class]
 
+# %% ../nbs/21_layout.ipynb #7ec29ded
+def _class_slip(path):
+    "Return what is wrong with a folder of class folders, or None"
+    names, flat = [d.name for d in class_folders(path)], photos_below(path, recurse=False)
+    if not names and flat: return f"The photos lie in {path} itself: move them into one folder per class."
+    if not names: return f"There is no photo in {path}."
+    if names == [path.name]: return f"{path} holds another {path.name}: move its contents one folder up."
+    if len(names) == 1: return f"{path} has only one class, {names[0]}: add a folder for a second one."
+    for name in names:
+        if not photos_below(path/name): return f"The class folder {path/name} is empty: add photos, or remove it."
+
 # %% ../nbs/21_layout.ipynb #f111a443
-def class_of(file, classes): return next(p.name for p in file.parents if p.name in classes)
+def class_of(
+    file, # the path of a photo
+    classes, # class names
+)->str: # one of them
+    "Return the class of a photo: the nearest folder above it that is named like one of `classes`"
+    return next(p.name for p in file.parents if p.name in classes)
 
 # %% ../nbs/21_layout.ipynb #80b4f2e8
 def class_photos(
     path, # a folder of class folders
 )->list: # (class, path) of each, sorted
-    "The photos of each class; raises `LayoutError` where a folder inside a class has the name of another class"
-    names = {d.name for d in class_folders(path)}
-    found = [(d.name, f) for d in class_folders(path) for f in photos_below(d)]
+    "Return the photos of each class; raise `LayoutError` if a folder inside a class has the name of another class"
+    folders = class_folders(path)
+    found = [(d.name, f) for d in folders for f in photos_below(d)]
+    names = {d.name for d in folders}
     for c, f in found:
-        if (other := class_of(f, names)) != c: raise LayoutError(f"{f} lies in the class {c}, and in a folder that is called like the class {other}: rename that folder.", path)
+        other = class_of(f, names)
+        if other == c: continue
+        raise LayoutError(f"{f} lies in the class {c}, and in a folder named like the class {other}: rename that folder.", path)
     return found
 
 # %% ../nbs/21_layout.ipynb #eb611199
-def _split_rows(split, path, root):
-    "One row a photo of a folder of class folders"
-    if slip := _class_slip(path, class_folders(path)): raise LayoutError(slip, root)
-    return [(split, *o) for o in class_photos(path)]
+def _labelled_photos(path, root):
+    "Return (class, file) of each photo in the class folders of `path`; raise `LayoutError`, which draws `root`"
+    slip = _class_slip(path)
+    if slip: raise LayoutError(slip, root)
+    return class_photos(path)
+
+# %% ../nbs/21_layout.ipynb #643d8580
+def _given_split(path):
+    "Return (split, class, file) of each photo in `train` and `valid`; raise `LayoutError` if their classes differ"
+    train, valid = (_labelled_photos(path/split, path) for split in ('train', 'valid'))
+    alone = {c for c, _ in train} ^ {c for c, _ in valid}
+    if alone:
+        names = ', '.join(sorted(alone))
+        raise LayoutError(f"train and valid must have the same classes; in only one of them: {names}.", path)
+    return [('train', *o) for o in train] + [('valid', *o) for o in valid]
+
+# %% ../nbs/21_layout.ipynb #f21b39b6
+def _held_out(files, valid_pct, rng):
+    "Return a random part of `files`: `valid_pct` of them, at least one, and never all"
+    n = max(1, round(len(files)*valid_pct))
+    return rng.sample(files, min(n, len(files)-1))
+
+# %% ../nbs/21_layout.ipynb #ca6edf9a
+def _random_split(path, valid_pct, seed):
+    "Return (split, class, file) of each photo in class folders, `valid_pct` of each class held out"
+    photos = _labelled_photos(path, path)
+    if not 0 < valid_pct < 1: raise ValueError(f"valid_pct must be a fraction between 0 and 1, not {valid_pct}.")
+    rng, valid = random.Random(seed), set()
+    for c, files in sorted(groupby(photos, 0, 1).items()):
+        if len(files) < 2:
+            raise LayoutError(f"The class {c} has only one photo: add another, to train on one and validate on the other.", path)
+        valid.update(_held_out(files, valid_pct, rng))
+    return sorted(('valid' if f in valid else 'train', c, f) for c, f in photos)
+
+# %% ../nbs/21_layout.ipynb #a17e7314
+def _test_photos(path):
+    "Return ('test', '', file) of each photo in `test` or else `test1`"
+    for name in ('test', 'test1'):
+        if (path/name).is_dir(): return [('test', '', f) for f in photos_below(path/name)]
+    return []
+
+# %% ../nbs/21_layout.ipynb #ebee85ab
+def _checked_folder(path):
+    "Return `path` as a `Path`; raise `FileNotFoundError` or `LayoutError` if its top is not laid out as it must be"
+    path = Path(path)
+    if not path.exists(): raise FileNotFoundError(f"There is no folder {path} (the working directory is {Path.cwd()}).")
+    slip = _kaggle_slip(path) or (_file_slip(path) if path.is_file() else _root_slip(path))
+    if slip: raise LayoutError(slip, path)
+    return path
 
 # %% ../nbs/21_layout.ipynb #31b90255
 def find_photos(
     path, # the folder that holds `train` and `valid`, or class folders
-    valid_pct:float=0.2, # the part of each class held out for validation, where there is no `train`
-    seed:int=42, # which ones
-)->pd.DataFrame: # one row a photo: split ('train', 'valid', 'test'), class, file
-    "The photos of a data set, in a checked layout; raises `LayoutError`, or `FileNotFoundError` where there is no such folder"
-    path = Path(path)
-    if not path.exists(): raise FileNotFoundError(f"There is no folder {path} (the working directory is {Path.cwd()}).")
-    if slip := _kaggle_slip(path): raise LayoutError(slip, path)
-    if path.is_file(): raise LayoutError(f"{path} is a file, and a folder belongs here" + (
-        ": unpack it first." if path.suffix.lower() in _archives else "."), path)
-    if slip := _root_slip(path, _subfolders(path)): raise LayoutError(slip, path)
-    if (path/'train').is_dir():
-        rows = _split_rows('train', path/'train', path) + _split_rows('valid', path/'valid', path)
-        train, valid = ({c for s, c, _ in rows if s == split} for split in ('train', 'valid'))
-        if train != valid: raise LayoutError(
-            f"The classes of train and valid differ: {', '.join(sorted(train ^ valid))} is in one of them only.", path)
-    else: rows = _split(_split_rows('train', path, path), path, valid_pct, seed)
-    test = next((path/t for t in ('test', 'test1') if (path/t).is_dir()), None)
-    if test: rows += [('test', '', f) for f in photos_below(test)]
-    return pd.DataFrame(rows, columns=['split', 'class', 'file'])
-
-# %% ../nbs/21_layout.ipynb #f21b39b6
-def _split(rows, path, valid_pct, seed):
-    "`rows` with `valid_pct` of each class, at least one photo, held out"
-    if not 0 < valid_pct < 1: raise ValueError(f"valid_pct is {valid_pct}: it is a part, between 0 and 1.")
-    rng, held = random.Random(seed), set()
-    for c in sorted({c for _, c, _ in rows}):
-        files = [f for _, k, f in rows if k == c]
-        if len(files) < 2: raise LayoutError(f"The class {c} has one photo: it takes two, one to train on and one to check.", path)
-        held |= set(rng.sample(files, min(max(1, round(len(files)*valid_pct)), len(files)-1)))
-    return sorted((('valid' if f in held else 'train'), c, f) for _, c, f in rows)
+    valid_pct:float=0.2, # the fraction of each class that is held out for validation if there is no `train`
+    seed:int=42, # decides which photos are held out
+)->pd.DataFrame: # one row per photo: split ('train', 'valid', 'test'), class, file
+    "Return the photos of a data set, in a checked layout; raise `LayoutError`, or `FileNotFoundError` without a folder"
+    path = _checked_folder(path)
+    rows = _given_split(path) if (path/'train').is_dir() else _random_split(path, valid_pct, seed)
+    return pd.DataFrame(rows + _test_photos(path), columns=['split', 'class', 'file'])
 
 # %% ../nbs/21_layout.ipynb #427934ce
 @delegates(find_photos)
@@ -158,6 +248,6 @@ def check_layout(
     path, # the folder that holds `train` and `valid`, or class folders
     **kwargs,
 )->pd.DataFrame: # how many photos: split, class, photos
-    "What a data set holds; raises `LayoutError` with the tree found and the tree wanted"
+    "Count the photos of a data set; raise `LayoutError` with the tree found and the tree wanted"
     photos = find_photos(path, **kwargs)
     return photos.groupby(['split', 'class'], sort=False).size().reset_index(name='photos')

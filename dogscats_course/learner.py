@@ -17,6 +17,7 @@ from fastcore.all import delegates, patch
 from torchvision.models import vgg16_bn
 from torchvision.models.vgg import cfgs, make_layers
 
+from . import head # gives Learners their `fit_head`
 from .memory import OOMAdvice
 from .weights import vgg_weights
 from .fastbody import has_bfloat16
@@ -24,30 +25,32 @@ from .frozen import FastFit, vgg_splitter
 
 # %% ../nbs/42_learner.ipynb #5355f834
 class FitHistory(Callback):
-    "Keeps a row an epoch over all fits of a Learner; `learn.history` shows them"
+    "Record one row per epoch over all fits of a Learner; `learn.history` shows them"
     order = Recorder.order + 1
     def __init__(self): self.rows, self.fits = [], 0
     def before_fit(self): self.fitting = not hasattr(self.learn, 'lr_finder')
     def before_epoch(self): self.start, self.trained = time.time(), False
     def after_train(self): self.trained = True
     def after_epoch(self):
-        if not (self.trained and self.fitting): return  # `validate` and `get_preds` end an epoch too
-        self.fits += self.epoch == 0
-        values = dict(zip(self.recorder.metric_names[1:], self.recorder.values[-1]))
-        self.rows.append(dict(fit=self.fits, epoch=self.epoch, **values, seconds=time.time() - self.start))
+        if not (self.trained and self.fitting): return
+        if self.epoch == 0: self.fits += 1
+        metrics = dict(zip(self.recorder.metric_names[1:], self.recorder.values[-1]))
+        row = dict(fit=self.fits, epoch=self.epoch, **metrics, seconds=time.time() - self.start)
+        self.rows.append(row)
 
 # %% ../nbs/42_learner.ipynb #960f5a2e
 @patch(as_prop=True)
 def history(self:Learner)->pd.DataFrame: # fit, epoch, train_loss, valid_loss, accuracy (and other metrics), seconds
-    "One row an epoch, over all fits so far"
+    "All epochs of all fits so far, one row each"
     return pd.DataFrame(self.fit_history.rows)
 
 # %% ../nbs/42_learner.ipynb #c2222df0
 class DefaultPrecision(MixedPrecision):
-    "fastai's `MixedPrecision`, for as long as the Learner is given no other, by `to_fp16` say"
+    "fastai's `MixedPrecision`, until the Learner is given another, for example by `to_fp16`"
     name = 'mixed_precision'  # by which fastai looks for it
     def __call__(self, event_name):
-        if not any(isinstance(cb, MixedPrecision) and cb is not self for cb in self.learn.cbs): return super().__call__(event_name)
+        others = [cb for cb in self.learn.cbs if isinstance(cb, MixedPrecision) and cb is not self]
+        if not others: return super().__call__(event_name)
 
 # %% ../nbs/42_learner.ipynb #e9deabab
 def normalize_dls(
@@ -55,29 +58,56 @@ def normalize_dls(
     arch=vgg16_bn, # the architecture that will see them
 ):
     "Add the normalization that `arch` was trained with"
-    if not dls.after_batch.fs.filter(risinstance(Normalize)):
-        dls.add_tfms([Normalize.from_stats(*model_meta.get(arch, {}).get('stats', imagenet_stats))], 'after_batch')
+    if dls.after_batch.fs.filter(risinstance(Normalize)): return
+    mean_std = model_meta.get(arch, {}).get('stats', imagenet_stats)
+    dls.add_tfms([Normalize.from_stats(*mean_std)], 'after_batch')
 
 # %% ../nbs/42_learner.ipynb #aa61f9df
 def _arch_name(arch): return f'timm/{arch}' if isinstance(arch, str) else arch.__name__
 
 # %% ../nbs/42_learner.ipynb #8180aaac
 def _bare_vgg(pretrained):
-    "`vgg16_bn` without memory for its classifier, whose 120 million weights `vision_learner` draws at random and throws away"
+    "`vgg16_bn` without memory for its classifier, which `vision_learner` cuts off"
     with torch.device('meta'): net = vgg16_bn()
     net.features = make_layers(cfgs['D'], batch_norm=True)
     return net
 
-# %% ../nbs/42_learner.ipynb #ba2ff0c8
-def _pretrained_learner(dls, arch, weights, **kwargs):
-    "fastai's `vision_learner` of any architecture, with its own ImageNet weights or none"
+# %% ../nbs/42_learner.ipynb #15b777df
+def _vgg16_learner(dls, weights, **kwargs):
+    "A `vision_learner` of VGG16, with `vgg_weights` in its body or trained from scratch"
+    kwargs = {'splitter': vgg_splitter, 'cut': -2, **kwargs}
+    if weights is None: learn = vision_learner(dls, vgg16_bn, pretrained=False, **kwargs)
+    else:
+        tensors, weights = vgg_weights(weights)
+        learn = vision_learner(dls, _bare_vgg, pretrained=False, **kwargs)
+        body = {k.replace('features', '0', 1): v for k, v in tensors.items()}
+        learn.model[0].load_state_dict(body, strict=False)
+        learn.freeze()
+        learn.arch = vgg16_bn
+    learn.recipe = dict(arch=_arch_name(vgg16_bn), weights=weights)
+    return learn
+
+# %% ../nbs/42_learner.ipynb #67603646
+def _check_other(arch, weights):
+    "Raise an error unless `weights` can be had for `arch`, which is not VGG16, and its package is installed"
     name = _arch_name(arch)
     if weights not in ('imagenet', None): raise ValueError(
-        f"{weights!r} weights are vgg16_bn's. For {name}, weights are 'imagenet' (downloaded once) or None (trained from scratch).")
-    if isinstance(arch, str) and not find_spec('timm'): raise ImportError(f"{name} needs the package timm: pip install timm")
-    try: return vision_learner(dls, arch, pretrained=weights == 'imagenet', **kwargs)
-    except OSError as e: raise ConnectionError(
-        f"The weights of {name} could not be downloaded ({getattr(e, 'reason', e)}). Without a network, use vgg16_bn with weights='bundled'.") from None
+        f"{weights!r} weights belong to vgg16_bn. For {name}, weights must be 'imagenet' (downloaded once) or None (from scratch).")
+    if isinstance(arch, str) and not find_spec('timm'):
+        raise ImportError(f"{name} needs the package timm: pip install timm")
+
+# %% ../nbs/42_learner.ipynb #ba2ff0c8
+def _other_learner(dls, arch, weights, **kwargs):
+    "A `vision_learner` of any architecture, with its own ImageNet weights or trained from scratch"
+    _check_other(arch, weights)
+    name = _arch_name(arch)
+    try: learn = vision_learner(dls, arch, pretrained=weights == 'imagenet', **kwargs)
+    except OSError as e:
+        reason = getattr(e, 'reason', e)
+        raise ConnectionError(f"The weights of {name} could not be downloaded ({reason}). "
+            "Without a network, use vgg16_bn with weights='bundled'.") from None
+    learn.recipe = dict(arch=name, weights=weights)
+    return learn
 
 # %% ../nbs/42_learner.ipynb #5629b657
 @delegates(vision_learner, but=['normalize', 'pretrained'])
@@ -91,35 +121,43 @@ def vgg_learner(
     cbs=None, # more callbacks
     **kwargs
 )->Learner: # frozen up to the head, unless `weights` is None
-    "fastai's `vision_learner` with the weights in its body, on the GPU where there is one, in the numbers that it trains fastest in"
+    "Create fastai's `vision_learner` with the weights in its body, on the GPU if there is one, in the fastest precision"
     cbs = [FitHistory, FastFit, ChannelsLast, *L(cbs)] + ([] if train_bn else [BnFreeze])
     kwargs = dict(metrics=metrics, path=path, train_bn=train_bn, cbs=cbs, **kwargs)
-    if arch is vgg16_bn:
-        if weights is not None: tensors, weights = vgg_weights(weights)
-        learn = vision_learner(dls, arch if weights is None else _bare_vgg, pretrained=False, **{'splitter': vgg_splitter, 'cut': -2, **kwargs})
-        if weights is not None:
-            learn.model[0].load_state_dict({k.replace('features', '0', 1): v for k, v in tensors.items()}, strict=False)  # checked by vgg_weights
-            learn.freeze()
-            learn.arch = arch
-    else: learn = _pretrained_learner(dls, arch, weights, **kwargs)
+    if arch is vgg16_bn: learn = _vgg16_learner(dls, weights, **kwargs)
+    else: learn = _other_learner(dls, arch, weights, **kwargs)
     normalize_dls(dls, arch)
     learn.model.to(dls.device)
-    if dls.device.type == 'cuda': learn.add_cbs([DefaultPrecision('bf16' if has_bfloat16(dls.device) else 'fp16'), OOMAdvice])
-    learn.recipe = dict(arch=_arch_name(arch), weights=weights)
+    if dls.device.type == 'cuda':
+        precision = 'bf16' if has_bfloat16(dls.device) else 'fp16'
+        learn.add_cbs([DefaultPrecision(precision), OOMAdvice])
     return learn
+
+# %% ../nbs/42_learner.ipynb #a4e2549b
+def _group_names(learn, n):
+    "Names for the `n` groups of a Learner's splitter"
+    if learn.splitter is vgg_splitter: return ['body', 'last block', 'head']
+    if n == 1: return ['all']
+    return [f'body, part {i}' for i in range(1, n)] + ['head']
+
+# %% ../nbs/42_learner.ipynb #24004930
+def _count(model, group):
+    "Layers, trained layers, parameters and trained parameters of a group of parameters"
+    ids = {id(p) for p in group}
+    layers = [[p for p in m.parameters(recurse=False) if id(p) in ids] for m in model.modules()]
+    params = [p for layer in layers for p in layer]
+    trained = [p for p in params if p.requires_grad]
+    return dict(layers=sum(map(bool, layers)), trained_layers=sum(any(p.requires_grad for p in ps) for ps in layers),
+                parameters=sum(p.numel() for p in params), trained_parameters=sum(p.numel() for p in trained))
 
 # %% ../nbs/42_learner.ipynb #4c69a02c
 def trainable(
     learn:Learner, # any Learner
-)->pd.DataFrame: # a row a parameter group and one for all: group, layers, trained_layers, parameters, trained_parameters
-    "What trains and what is frozen, in layers and parameters"
-    groups = [{id(p) for p in g} for g in learn.splitter(learn.model)]
-    if learn.splitter is vgg_splitter: names = ['body', 'last block', 'head']
-    else: names = ['all'] if len(groups) == 1 else [f'body, part {i}' for i in range(1, len(groups))] + ['head']
-    rows = []
-    for name, group in zip(names, groups):
-        layers = [ps for m in learn.model.modules() if (ps := [p for p in m.parameters(recurse=False) if id(p) in group])]
-        trained = [[p for p in ps if p.requires_grad] for ps in layers]
-        rows.append((name, len(layers), sum(map(bool, trained)), sum(p.numel() for ps in layers for p in ps), sum(p.numel() for ps in trained for p in ps)))
-    df = pd.DataFrame(rows, columns=['group', 'layers', 'trained_layers', 'parameters', 'trained_parameters'])
-    return df if len(df) == 1 else pd.concat([df, pd.DataFrame([('all', *df.iloc[:, 1:].sum())], columns=df.columns)], ignore_index=True)
+)->pd.DataFrame: # group, layers, trained_layers, parameters, trained_parameters: one row per parameter group and one for all
+    "Count what trains and what is frozen, in layers and parameters"
+    groups = learn.splitter(learn.model)
+    counts = pd.DataFrame([_count(learn.model, g) for g in groups])
+    counts.insert(0, 'group', _group_names(learn, len(groups)))
+    if len(groups) == 1: return counts
+    total = pd.DataFrame([dict(group='all', **counts.iloc[:, 1:].sum())])
+    return pd.concat([counts, total], ignore_index=True)

@@ -13,52 +13,87 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
 from fastcore.all import getcallable
+from PIL import Image
 from torch import nn
 
-from .draw import draw_animal
-from .atomic import atomic_file, check_new
 from .about import require
+from .atomic import atomic_file, check_new
+from .draw import draw_animal
 from .photos import open_photo, photo_error
 from .share import as_learner, input_spec
 
+# %% ../nbs/75_onnx_file.ipynb #85f04386
+def onnx_pixels(
+    im:Image.Image, # RGB, of any shape
+    size:int, # pixels per side of the square that it is squished to
+)->np.ndarray: # 1×3×size×size float32, 0 to 1
+    "Return a picture as the ONNX file expects it"
+    square = im.resize((size, size), Image.BILINEAR)
+    pixels = np.asarray(square, np.float32)/255
+    return pixels.transpose(2, 0, 1)[None]
+
 # %% ../nbs/75_onnx_file.ipynb #243e7327
-class _Whole(nn.Module):
+class _PixelsToProbs(nn.Module):
     "A Learner's model with what comes before and after it: pixels from 0 to 1 in, probabilities out"
     def __init__(self, learn):
         super().__init__()
-        for k in ('mean', 'std'): self.register_buffer(k, getattr(input_spec(learn)[1], k).as_subclass(torch.Tensor).float().cpu())
-        self.model, self.activation = deepcopy(learn.model).float().cpu(), getcallable(learn.loss_func, 'activation')
-    def forward(self, photos): return self.activation(self.model((photos - self.mean)/self.std))
+        normalize = input_spec(learn).normalize
+        for name in ('mean', 'std'):
+            stat = getattr(normalize, name).as_subclass(torch.Tensor)
+            self.register_buffer(name, stat.float().cpu())
+        self.model = deepcopy(learn.model).float().cpu()
+        self.activation = getcallable(learn.loss_func, 'activation')
+    def forward(self, photos):
+        logits = self.model((photos - self.mean)/self.std)
+        return self.activation(logits)
 
-# %% ../nbs/75_onnx_file.ipynb #85f04386
-def onnx_pixels(im, size):
-    "A PIL picture as the ONNX file wants it: 1×3×size×size float32, 0 to 1"
-    return np.asarray(im.resize((size, size), Image.BILINEAR), np.float32).transpose(2, 0, 1)[None]/255
+# %% ../nbs/75_onnx_file.ipynb #f5359f9d
+def _onnx_metadata(learn):
+    "Return the texts to store in the file: `classes` as JSON, `size` in pixels, `made_by`"
+    classes = json.dumps(list(learn.dls.vocab), ensure_ascii=False)
+    size = str(input_spec(learn).size)
+    return dict(classes=classes, size=size, made_by=f"dogscats_course {version('dogscats_course')}")
 
 # %% ../nbs/75_onnx_file.ipynb #25fb7a1b
-def _to_onnx(whole, size, file, about):
-    "Write `whole` to `file`, with the texts `about` in it"
+def _to_onnx(whole, size, file, metadata):
+    "Write `whole` to `file`, with the texts of `metadata`"
     from onnx_ir.passes.common import ClearMetadataAndDocStringPass
-    program = torch.onnx.export(whole, (torch.zeros(2, 3, size, size),), dynamo=True, verbose=False, input_names=['photos'],
+    example = torch.zeros(2, 3, size, size)
+    program = torch.onnx.export(whole, (example,), dynamo=True, verbose=False, input_names=['photos'],
                                 output_names=['probabilities'], dynamic_shapes={'photos': {0: 'batch'}})
-    ClearMetadataAndDocStringPass()(program.model)  # PyTorch notes where on this machine each line of code lies
-    program.model.metadata_props.update(about)
+    ClearMetadataAndDocStringPass()(program.model)  # PyTorch records the path of every source line on this machine
+    program.model.metadata_props.update(metadata)
     program.save(file, external_data=False)
+
+# %% ../nbs/75_onnx_file.ipynb #8ffe7e7a
+def _probe_pixels(size):
+    "Return two drawn cats and two dogs as a batch, 4×3×size×size"
+    drawn = [draw_animal(species, size=size, seed=seed) for seed in (901, 902) for species in ('cat', 'dog')]
+    return np.concatenate([onnx_pixels(im, size) for im in drawn])
 
 # %% ../nbs/75_onnx_file.ipynb #07f3912d
 def _onnx_difference(whole, size, file):
-    "The greatest difference between what PyTorch and onnxruntime say of some pictures, alone and together"
+    "Return the greatest difference between PyTorch's and onnxruntime's probabilities of drawn pictures"
     import onnxruntime
     session = onnxruntime.InferenceSession(file.read_bytes(), providers=['CPUExecutionProvider'])
-    x = np.concatenate([onnx_pixels(draw_animal(species, size=size, seed=seed), size) for seed in (901, 902) for species in ('cat', 'dog')])
-    with torch.no_grad(): return max(np.abs(session.run(None, {'photos': o})[0] - whole(torch.from_numpy(o)).numpy()).max().item() for o in (x, x[:1]))
+    def difference(x):
+        with torch.no_grad(): by_torch = whole(torch.from_numpy(x)).numpy()
+        by_onnx, = session.run(None, {'photos': x})
+        return np.abs(by_onnx - by_torch).max().item()
+    batch = _probe_pixels(size)
+    return max(difference(batch), difference(batch[:1]))
 
-# %% ../nbs/75_onnx_file.ipynb #0381efd3
-_max_difference = 1e-4 # that a probability may differ by
+# %% ../nbs/75_onnx_file.ipynb #ffff565e
+def _check_dest(file):
+    "Raise `FileExistsError` if `file` exists, and `FileNotFoundError` if there is no folder for it"
+    check_new(file)
+    folder = file.absolute().parent
+    if not folder.is_dir(): raise FileNotFoundError(f"There is no folder {folder} to write {file} into.")
 
 # %% ../nbs/75_onnx_file.ipynb #dbbeb7c8
+_max_difference = 1e-4  # in a probability
+
 def export_onnx(
     model, # a Learner of `vgg_learner`, or a folder of `save_classifier`
     file, # the ONNX file to write; it must not exist
@@ -66,26 +101,31 @@ def export_onnx(
     """Write a classifier as ONNX, and check it against PyTorch before it gets its name
 
     `photos`, N×3×size×size float32 RGB from 0 to 1, become `probabilities`, N×K; the metadata holds `classes` (JSON) and `size`.
-    Raises `FileExistsError`, `ImportError` where a package is missing, and `ValueError` where a probability differs by more than 1e-4."""
-    require('onnx', 'onnxscript', 'onnxruntime')
-    check_new(file)  # told before the work
+    Raises `FileExistsError`, `FileNotFoundError` if there is no folder for the file, `ImportError` if a package is missing,
+    and `ValueError` if a probability differs by more than 1e-4."""
+    require('publish', 'onnx', 'onnxscript', 'onnxruntime')
     file = Path(file)
-    if not file.absolute().parent.is_dir(): raise FileNotFoundError(f"There is no folder {file.absolute().parent} to write {file} into.")
+    _check_dest(file)
     learn = as_learner(model)
-    size, whole = input_spec(learn)[0], _Whole(learn).eval()
-    about = dict(classes=json.dumps(list(learn.dls.vocab), ensure_ascii=False), size=str(size), made_by=f"dogscats_course {version('dogscats_course')}")
+    size, whole = input_spec(learn).size, _PixelsToProbs(learn).eval()
     with atomic_file(file) as tmp:
-        _to_onnx(whole, size, tmp, about)
-        gap = _onnx_difference(whole, size, tmp)
-        if not gap <= _max_difference: raise ValueError(f"onnxruntime and PyTorch differ by {gap:.1e} in a probability, where {_max_difference:.0e} is the most: nothing was written.")
-    print(f"onnxruntime and PyTorch agree to {gap:.0e} on drawn pictures.")
+        _to_onnx(whole, size, tmp, _onnx_metadata(learn))
+        difference = _onnx_difference(whole, size, tmp)
+        if not difference <= _max_difference:  # which catches NaN, too
+            raise ValueError(f"onnxruntime and PyTorch differ by {difference:.1e} in a probability, "
+                f"but at most {_max_difference:.0e} is allowed. Nothing was written.")
+    print(f"onnxruntime and PyTorch agree to {difference:.0e} on drawn pictures.")
     return file
 
 # %% ../nbs/75_onnx_file.ipynb #c74fb0b8
-def onnx_probs(session, file):
-    "{class: probability} of a photo, by an onnxruntime session; raises `ValueError` with what is wrong with a file that is none"
-    about = session.get_modelmeta().custom_metadata_map
-    classes, size = json.loads(about['classes']), int(about['size'])
+def onnx_probs(
+    session, # an onnxruntime session of a file of `export_onnx`
+    file, # the photo's path
+)->dict: # {class: probability}
+    "Predict a photo's class with onnxruntime; raises `ValueError` if the file cannot be read, and says why"
+    metadata = session.get_modelmeta().custom_metadata_map
+    classes, size = json.loads(metadata['classes']), int(metadata['size'])
     try: im = open_photo(file, size)
     except Exception: raise ValueError(f"This file cannot be read: {photo_error(Path(file))}.") from None
-    return dict(zip(classes, session.run(None, {'photos': onnx_pixels(im, size)})[0][0].tolist()))
+    probs, = session.run(None, {'photos': onnx_pixels(im, size)})
+    return dict(zip(classes, probs[0].tolist()))

@@ -18,9 +18,9 @@ from torch import Tensor
 
 # %% ../nbs/20_photos.ipynb #f32b5824
 def _to_rgb(im):
-    "`im` upright, 8 bits a channel, RGB"
+    "Return `im` upright, as RGB of 8 bits per channel"
     im = ImageOps.exif_transpose(im)
-    if im.mode.startswith('I'): im = Image.fromarray((np.asarray(im)/257).clip(0, 255).astype(np.uint8))  # 65,535 -> 255
+    if im.mode.startswith('I'): im = Image.fromarray((np.asarray(im)/257).clip(0, 255).astype(np.uint8))  # 65535 -> 255
     if im.has_transparency_data:
         im = im.convert('RGBA')
         im = Image.alpha_composite(Image.new('RGBA', im.size, 'white'), im)
@@ -29,9 +29,9 @@ def _to_rgb(im):
 # %% ../nbs/20_photos.ipynb #d161a5b4
 def open_photo(
     fn, # a path, the bytes of a file, an open binary file, or a PIL picture
-    size:int=None, # a JPEG is decoded no larger than needed for this many pixels a side; None decodes it whole
-)->Image.Image: # upright, 8 bits a channel, RGB
-    "A photo as it should look: EXIF orientation honoured; greyscale, palette, alpha, CMYK and 16 bits become RGB"
+    size:int=None, # pixels per side that are needed: a JPEG is decoded no larger than that takes; None decodes all
+)->Image.Image: # upright, RGB, 8 bits per channel
+    "Open a photo as it should look: EXIF orientation applied; greyscale, palette, alpha, CMYK and 16 bits become RGB"
     if isinstance(fn, Image.Image): return _to_rgb(fn)
     with Image.open(io.BytesIO(fn) if isinstance(fn, bytes) else fn) as im:
         if size: im.draft(None, (size, size))
@@ -45,38 +45,45 @@ class Photo(PILImage):
         fn:Path|str|Tensor|np.ndarray|bytes|Image.Image, # a photo
         **kwargs
     ): # a `Photo`
-        "A photo as `open_photo` opens it"
+        "Open a photo with `open_photo`"
         if not isinstance(fn, (str, os.PathLike, bytes, Image.Image)): fn = super().create(fn, **kwargs)
         return cls(open_photo(fn))
 
 # %% ../nbs/20_photos.ipynb #bef3d593
 class OpenPhoto(Transform):
-    "A path or a picture becomes a `Photo`, a JPEG decoded no larger than `size` pixels a side need"
-    input_types = str, os.PathLike, bytes, np.ndarray, Tensor, Image.Image
+    "Turn a path or a picture into a `Photo`, decoding a JPEG no larger than `size` pixels per side take"
+    input_types = str, os.PathLike, bytes, np.ndarray, Tensor, Image.Image  # what `learn.predict` may be given
     def __init__(self,
-        size:int, # pixels a side, as for `open_photo`
+        size:int, # pixels per side, as for `open_photo`
     ): self.size = size
-    def encodes(self, fn): return Photo(open_photo(fn, self.size)) if isinstance(fn, (str, os.PathLike, bytes)) else Photo.create(fn)
+    def encodes(self, fn):
+        if isinstance(fn, (str, os.PathLike, bytes)): return Photo(open_photo(fn, self.size))
+        return Photo.create(fn)
 
 # %% ../nbs/20_photos.ipynb #3e7b9f60
 def _readable(fn):
+    "Return whether `fn` can be opened"
     try: return bool(open_photo(fn, size=32))  # small, so that a JPEG is checked to its end in a fraction of the time
-    except Exception: return False  # whatever Pillow raises: it has a dozen ways
+    except Exception: return False  # Pillow raises a dozen kinds
 
 # %% ../nbs/20_photos.ipynb #e3401560
 def readable_photos(
     files, # paths
-)->list: # those that can be opened
-    "The photos that can be read; prints how many cannot, and which. Nothing is deleted."
+)->list: # those that can be opened, in the same order
+    "Return the photos that can be read; print how many cannot, and the first five of them. Nothing is deleted."
     files = list(files)
-    good = parallel(_readable, files, threadpool=True, n_workers=defaults.cpus, progress=len(files) > 2000)
-    bad = [f for f, ok in zip(files, good) if not ok]
-    if bad: print(f"Left out {len(bad)} of {len(files)} photos that cannot be read: {', '.join(map(str, bad[:5]))}{', ...' if bad[5:] else ''}")
-    return [f for f, ok in zip(files, good) if ok]
+    opened = parallel(_readable, files, threadpool=True, n_workers=defaults.cpus, progress=len(files) > 2000)
+    bad = [f for f, ok in zip(files, opened) if not ok]
+    if bad:
+        names = ', '.join(map(str, bad[:5])) + (', ...' if bad[5:] else '')
+        print(f"Left out {len(bad)} of {len(files)} photos that cannot be read: {names}")
+    return [f for f, ok in zip(files, opened) if ok]
 
 # %% ../nbs/20_photos.ipynb #e159edcc
-def photo_error(file):
-    "Why `file` cannot be opened, in a few words"
+def photo_error(
+    file, # a `Path`
+)->str: # for the column `error` of a table, or the end of a sentence
+    "Return why `file` cannot be opened, in a few words"
     if not file.exists(): return 'there is no such file'
     if not file.is_file(): return 'not a file'
     if not file.stat().st_size: return 'the file is empty'

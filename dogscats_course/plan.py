@@ -7,7 +7,7 @@ __all__ = ['removed_folder', 'clean_plan', 'apply_plan', 'undo_plan']
 
 # %% ../nbs/73_plan.ipynb #f2d7067e
 import os, shutil
-from itertools import count
+from itertools import chain, count
 from pathlib import Path
 
 import pandas as pd
@@ -16,110 +16,145 @@ from .layout import class_folders
 
 # %% ../nbs/73_plan.ipynb #3b4fffd4
 def _root(path):
-    root = Path(os.path.abspath(path))  # links are kept: a photo may be one
+    "Return the absolute path of an existing folder, without following links"
+    root = Path(os.path.abspath(path))
     if not root.is_dir(): raise FileNotFoundError(f"There is no folder {path} (the working directory is {Path.cwd()}).")
     return root
 
 # %% ../nbs/73_plan.ipynb #adbadb7a
 def removed_folder(
     path, # a folder of photos
-)->Path: # beside it; it may not exist
-    "Where `apply_plan` puts the photos that shall go, and writes down what it moved"
+)->Path: # absolute; it may not exist yet
+    "Return the folder that `apply_plan` moves photos into when they are to go, and records its moves in"
     root = Path(os.path.abspath(path))
     return root.with_name(f'{root.name}-removed')
 
 # %% ../nbs/73_plan.ipynb #995d65dd
-def _relative(file, root): return Path(os.path.relpath(file, root)).as_posix()
+def _relative(file, root):
+    "Return the path from `root` to `file`, with forward slashes"
+    return Path(os.path.relpath(file, root)).as_posix()
 
 # %% ../nbs/73_plan.ipynb #f97dfc97
-def _free_name(to, taken):
-    "`to`, or the first name like it that nothing has"
-    names = (to if i == 1 else to.with_stem(f'{to.stem}_{i}') for i in count(1))
+def _free_name(file, taken):
+    "Return `file`, or the first of `file_2`, `file_3`, … that neither exists nor is in `taken`"
+    names = chain([file], (file.with_stem(f'{file.stem}_{i}') for i in count(2)))
     return next(n for n in names if n not in taken and not n.exists())
 
 # %% ../nbs/73_plan.ipynb #68acaaf7
 def _relabelled(file, root, cls):
-    "Where `file` would lie if it were of the class `cls`"
-    parts, at = file.relative_to(root).parts, int((root/'train').is_dir())  # the part that names the class
-    split = root.joinpath(*parts[:at])
-    if len(parts) < at + 2 or not {cls, parts[at]} <= {d.name for d in class_folders(split)}: raise ValueError(f"{file} cannot become {cls!r}: it takes class folders of both names in {split}.")
-    return split.joinpath(cls, *parts[at+1:])
+    "Return where `file` would lie if its class were `cls`"
+    depth = 1 if (root/'train').is_dir() else 0  # of the class folders
+    parts = file.relative_to(root).parts
+    split, inner = root.joinpath(*parts[:depth]), parts[depth:]
+    if len(inner) < 2 or {inner[0], cls} - {d.name for d in class_folders(split)}:
+        raise ValueError(f"{file} cannot become {cls!r}: {split} must have class folders of both names.")
+    return split.joinpath(cls, *inner[1:])
+
+# %% ../nbs/73_plan.ipynb #4e64b8c0
+def _goals(delete, relabel):
+    "Return {absolute path: its right class, or None if the photo is to go}"
+    gone = {Path(os.path.abspath(f)): None for f in delete}
+    moved = {Path(os.path.abspath(f)): c for f, c in dict(relabel or {}).items()}
+    if both := gone.keys() & moved.keys(): raise ValueError(f"{both.pop()} is in both delete and relabel: it can be in only one of them.")
+    return gone | moved
 
 # %% ../nbs/73_plan.ipynb #f4662ce4
 def clean_plan(
     path, # the folder of photos, in the course's layout
-    delete=(), # paths of photos that shall go
+    delete=(), # paths of photos that are to go
     relabel=None, # {path of a photo: its right class}
-)->pd.DataFrame: # a row a photo: file, action ('delete' or 'relabel'), to; paths are relative to `path`
-    """Where each photo would be moved; nothing is moved yet, and what was moved before is left out
+)->pd.DataFrame: # one row per photo: file, action ('delete' or 'relabel'), to; paths are relative to `path`
+    """Plan where each photo is to be moved, and move nothing yet; photos that were moved before are left out
 
-    Raises `ValueError` where a photo or a class does not exist, or a photo shall both go and be relabelled."""
+    Raises `ValueError` if a photo or a class does not exist, or a photo is to be both removed and relabelled."""
     root, rows, taken = _root(path), [], set()
-    goal = [(Path(os.path.abspath(f)), c) for f, c in [*((f, None) for f in delete), *dict(relabel or {}).items()]]
-    if both := {f for f, c in goal if c is None} & {f for f, c in goal if c is not None}:
-        raise ValueError(f"{both.pop()} shall go and be relabelled: only one of them can be.")
-    for file, cls in dict(goal).items():
-        if root not in file.parents: raise ValueError(f"{file} does not lie in {root}.")
+    for file, cls in _goals(delete, relabel).items():
+        if root not in file.parents: raise ValueError(f"{file} is not in {root}.")
         to = removed_folder(root)/file.relative_to(root) if cls is None else _relabelled(file, root, cls)
-        if to == file or to.exists() and not file.exists(): continue  # it lies there already
+        if to == file or (to.exists() and not file.exists()): continue  # it lies there already
         if not file.is_file(): raise ValueError(f"There is no photo {file}.")
-        taken.add(to := _free_name(to, taken))
+        to = _free_name(to, taken)
+        taken.add(to)
         rows.append((_relative(file, root), 'delete' if cls is None else 'relabel', _relative(to, root)))
     return pd.DataFrame(rows, columns=['file', 'action', 'to'])
 
-# %% ../nbs/73_plan.ipynb #14da8d37
-_log = 'moves.csv'
+# %% ../nbs/73_plan.ipynb #0de31a8f
+def _full_path(root, file):
+    "Return the absolute path of `file`, relative to `root`; raise an error if it leads elsewhere"
+    file = Path(os.path.normpath(root/file))
+    if not {root, removed_folder(root)} & set(file.parents):
+        raise ValueError(f"{file} is neither in {root} nor in {removed_folder(root)}. Nothing has been moved.")
+    return file
 
 # %% ../nbs/73_plan.ipynb #9a06aa37
-def _moves(path, pairs):
-    "The (from, to) that are still to be done of pairs of relative paths; raises before anything has moved"
-    root, moves = _root(path), []
-    for a, b in pairs:
-        a, b = (Path(os.path.normpath(root/f)) for f in (a, b))
-        for f in (a, b):
-            if not {root, removed_folder(root)} & set(f.parents): raise ValueError(f"{f} lies neither in {root} nor in {removed_folder(root)}. Nothing has been moved.")
-        if b.exists() and not a.exists(): continue  # done
-        if not a.is_file(): raise FileNotFoundError(f"There is no photo {a}. Nothing has been moved.")
-        if b.exists() or b in (to for _, to in moves): raise FileExistsError(f"{b} would be overwritten. Nothing has been moved.")
-        moves.append((a, b))
+def _pending(path, pairs):
+    "Return the moves of `pairs` (from, to; relative paths) still to be made, as absolute paths"
+    root, moves, taken = _root(path), [], set()
+    for file, to in pairs:
+        file, to = _full_path(root, file), _full_path(root, to)
+        if to.exists() and not file.exists(): continue  # done
+        if not file.is_file(): raise FileNotFoundError(f"There is no photo {file}. Nothing has been moved.")
+        if to.exists() or to in taken: raise FileExistsError(f"{to} would be overwritten. Nothing has been moved.")
+        taken.add(to)
+        moves.append((file, to))
     return moves
 
+# %% ../nbs/73_plan.ipynb #14da8d37
+def _log_file(path):
+    "Return the file that records the moves"
+    return removed_folder(path)/'moves.csv'
+
+def _record(moves, path):
+    "Append `moves` to the log, under the number after the last plan's"
+    root, log = _root(path), _log_file(path)
+    log.parent.mkdir(exist_ok=True)
+    last = pd.read_csv(log).plan.max() if log.exists() else 0
+    rows = [(last + 1, _relative(file, root), _relative(to, root)) for file, to in moves]
+    pd.DataFrame(rows, columns=['plan', 'file', 'to']).to_csv(log, mode='a', header=not last, index=False)
+
 # %% ../nbs/73_plan.ipynb #1c12e622
-def _move(moves):
-    for a, b in moves:
-        b.parent.mkdir(parents=True, exist_ok=True)
-        shutil.move(a, b)
+def _move_all(moves):
+    "Make `moves`, in their order"
+    for file, to in moves:
+        to.parent.mkdir(parents=True, exist_ok=True)
+        shutil.move(file, to)
 
 # %% ../nbs/73_plan.ipynb #ba93523c
 def apply_plan(
     path, # the folder of photos
-    plan, # of `clean_plan`, all of it or some rows
+    plan, # a table from `clean_plan`, or some rows of it
 ):
-    """Move the photos as planned, which `undo_plan` takes back; what is done already is not done again
+    """Move the photos as planned, which `undo_plan` takes back; moves that are made already are left out
 
-    Raises `FileExistsError` where a photo would be overwritten, `FileNotFoundError` and `ValueError`, before anything has moved."""
-    moves, log, root = _moves(path, zip(plan.file, plan.to)), removed_folder(path)/_log, _root(path)
+    Raises `FileExistsError` if a photo would be overwritten, `FileNotFoundError` if one is missing, and `ValueError` if
+    one lies elsewhere: all before anything has moved."""
+    moves = _pending(path, zip(plan.file, plan.to))
     if not moves: return print("There is nothing to move.")
-    log.parent.mkdir(exist_ok=True)
-    done = pd.read_csv(log).plan.max() if log.exists() else 0
-    rows = [(done + 1, _relative(a, root), _relative(b, root)) for a, b in moves]
-    pd.DataFrame(rows, columns=['plan', 'file', 'to']).to_csv(log, mode='a', header=not done, index=False)  # before the first move, so that a half of it can be taken back
-    _move(moves)
-    gone = sum(log.parent in b.parents for _, b in moves)
-    print(f"Moved to {log.parent.name}, beside the photos: {gone}. Moved to another class: {len(moves) - gone}. undo_plan takes it back.")
+    _record(moves, path)
+    _move_all(moves)
+    removed = removed_folder(path)
+    n = sum(removed in to.parents for _, to in moves)
+    print(f"Moved to {removed.name}, beside the photos: {n}. Moved to another class: {len(moves) - n}. undo_plan takes it back.")
+
+# %% ../nbs/73_plan.ipynb #e946d76a
+def _remove_empty(folder):
+    "Remove `folder` and all folders in it that hold no files"
+    inner = sorted((d for d in folder.rglob('*') if d.is_dir()), reverse=True)  # the deepest first
+    for d in [*inner, folder]:
+        if not any(d.iterdir()): d.rmdir()
 
 # %% ../nbs/73_plan.ipynb #207893c2
 def undo_plan(
     path, # the folder of photos
 ):
-    "Move the photos of the last plan back to where they were; raises `ValueError` where there is none, and `apply_plan`'s errors"
-    log = removed_folder(path)/_log
-    if not log.exists(): raise ValueError(f"There is no plan to take back: {log} does not exist.")
+    "Move the photos of the last plan back; raises `ValueError` if there is none, and `apply_plan`'s errors"
+    log = _log_file(path)
+    if not log.exists(): raise ValueError(f"There is no plan to undo: {log} does not exist.")
     table = pd.read_csv(log)
-    last = table.plan == table.plan.max()
-    _move(moves := _moves(path, zip(table.to[last], table.file[last])))
-    if last.all(): log.unlink()
-    else: table[~last].to_csv(log, index=False)
-    for d in sorted((d for d in log.parent.rglob('*') if d.is_dir()), reverse=True) + [log.parent]:
-        if not any(d.iterdir()): d.rmdir()
+    is_last = table.plan == table.plan.max()
+    moves = _pending(path, zip(table.to[is_last], table.file[is_last]))
+    _move_all(moves)
+    if is_last.all(): log.unlink()
+    else: table[~is_last].to_csv(log, index=False)
+    _remove_empty(log.parent)
     print(f"Moved back: {len(moves)}.")

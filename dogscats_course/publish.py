@@ -8,36 +8,41 @@ __all__ = ['photo_page', 'make_app', 'model_card', 'write_space']
 # %% ../nbs/76_publish.ipynb #71751023
 import html, inspect, json, math, sys, tempfile
 from functools import partial
-from importlib.metadata import metadata, version
+from importlib.metadata import version
 from pathlib import Path
 
-import numpy as np
-import yaml
-from PIL import Image
+import numpy as np, yaml
 from fastai.vision.all import Learner
 from fastcore.all import delegates
+from PIL import Image
 
-from .draw import draw_animal
+from .about import percent, repository_url, require
 from .atomic import atomic_folder, check_new
-from .about import require
-from .photos import _to_rgb, open_photo, photo_error
-from .score import score
-from .predict import predict_files
-from .share import as_learner, load_classifier, save_classifier
+from .draw import draw_animal
 from .onnx_file import export_onnx, onnx_pixels, onnx_probs
+from .photos import _to_rgb, open_photo, photo_error
+from .predict import predict_files
+from .score import score
+from .share import as_learner, load_classifier, save_classifier
 
 # %% ../nbs/76_publish.ipynb #c37dba49
-def _title(classes): return ' or '.join(classes) if len(classes) < 4 else f'Which of {len(classes)} classes?'
+def _title(classes):
+    "Return the classes as a title, or their number if there are more than three"
+    return ' or '.join(classes) if len(classes) < 4 else f'Which of {len(classes)} classes?'
 
 # %% ../nbs/76_publish.ipynb #2666ec6c
 def _examples(classes):
-    "Drawn cats and dogs, where these are the classes"
+    "Return four drawn pictures if the classes are cats and dogs, and none otherwise"
     if {c.lower().removesuffix('s') for c in classes} != {'cat', 'dog'}: return []
     return [draw_animal(species, size=320, seed=seed) for seed in (901, 902) for species in ('cat', 'dog')]
 
 # %% ../nbs/76_publish.ipynb #06d35298
-def photo_page(classify, title, examples):
-    "A Gradio page on `classify`, which gives {class: probability} of a photo's path, or raises `ValueError` with what is wrong with it"
+def photo_page(
+    classify, # turns a photo's path into {class: probability}; raises `ValueError` with what is wrong with a file
+    title:str, # the heading
+    examples:list, # photos to try, as paths or PIL pictures; may be empty
+): # a `gradio.Blocks`
+    "Make a Gradio page that shows what `classify` returns for a photo"
     import gradio as gr
     def answer(photo):
         if photo is None: return None
@@ -53,108 +58,165 @@ def photo_page(classify, title, examples):
     return page
 
 # %% ../nbs/76_publish.ipynb #03b75f9f
-def _probs(learn, file):
-    "{class: probability} of a photo"
+def _photo_probs(learn, file):
+    "Return {class: probability} of a photo; raises `ValueError` if it cannot be read"
     with learn.no_bar(): row = predict_files(learn, file).iloc[0]
     if row.error: raise ValueError(f"This file cannot be read: {row.error}.")
-    return dict(zip(learn.dls.vocab, map(float, row.iloc[2:-1])))
+    probs = row.iloc[2:-1]  # what stands between file, label and error
+    return dict(zip(learn.dls.vocab, map(float, probs)))
 
 # %% ../nbs/76_publish.ipynb #ea6b74d3
 def make_app(
     model, # a Learner of `vgg_learner`, or a folder of `save_classifier`
-    examples:list=None, # photos to try, as paths or PIL pictures; by default drawn ones, where the classes are cats and dogs
-    title:str=None, # above the page; by default the classes
+    examples:list=None, # photos to try, as paths or PIL pictures; by default drawn ones for cats and dogs
+    title:str=None, # heading of the page; by default the classes
 ): # a `gradio.Blocks`: `launch()` serves it on this machine, `close()` ends that
-    """A web page that says what is in a photo; it sends nothing to anybody, and forgets the photos after an hour
+    """Make a web page that classifies photos; it sends nothing to anybody, and forgets the photos after an hour
 
-    On Colab and Kaggle, where a page has no other way out, Gradio's `launch` makes a public link unless told `share=False`.
-    Raises `ImportError` where gradio is missing, and the errors of `load_classifier`."""
-    require('gradio')
+    On Colab and Kaggle, which let no other page out, Gradio's `launch` makes a public link unless told `share=False`.
+    Raises `ImportError` if gradio is missing, and the errors of `load_classifier`."""
+    require('publish', 'gradio')
     learn = as_learner(model)
-    if examples is None: examples = _examples(learn.dls.vocab)
-    return photo_page(partial(_probs, learn), title or _title(learn.dls.vocab), [o if isinstance(o, Image.Image) else str(o) for o in examples])
+    classes = learn.dls.vocab
+    if examples is None: examples = _examples(classes)
+    examples = [o if isinstance(o, Image.Image) else str(o) for o in examples]
+    return photo_page(partial(_photo_probs, learn), title or _title(classes), examples)
 
 # %% ../nbs/76_publish.ipynb #fc87afde
 _escapes = str.maketrans({c: f'\\{c}' for c in '\\`*_[]<>|&~$@:'})
 
-# %% ../nbs/76_publish.ipynb #3f0f2dd0
 def _escaped(o):
-    "`o` as text in which Markdown sees no mark-up"
+    "Return `o` on one line, as text in which Markdown sees no mark-up"
     return ' '.join(str(o).split()).translate(_escapes)
 
 # %% ../nbs/76_publish.ipynb #67c7eef6
-def _config(folder): return json.loads((Path(folder)/'config.json').read_text(encoding='utf-8'))
+def _saved_config(folder):
+    "Return the `config.json` of a folder of `save_classifier`"
+    return json.loads((Path(folder)/'config.json').read_text(encoding='utf-8'))
+
+# %% ../nbs/76_publish.ipynb #3a61567c
+def _learner_config(learn):
+    "Return the `config.json` that a Learner would be saved with, scored on its validation photos if it has any"
+    scores = score(learn) if len(learn.dls.valid_ds) else None
+    with tempfile.TemporaryDirectory() as d: return _saved_config(save_classifier(learn, Path(d)/'model', scores=scores))
 
 # %% ../nbs/76_publish.ipynb #50071283
-def _described(model):
-    "The Learner, and what the `config.json` of its folder says, or would say"
-    if not isinstance(model, Learner): return load_classifier(model), _config(model)
-    with tempfile.TemporaryDirectory() as d:
-        return model, _config(save_classifier(model, Path(d)/'model', scores=score(model) if len(model.dls.valid_ds) else None))
+def _learner_and_config(model):
+    "Return a Learner, or a folder of `save_classifier`, as the Learner and its `config.json`"
+    if isinstance(model, Learner): return model, _learner_config(model)
+    return load_classifier(model), _saved_config(model)
+
+# %% ../nbs/76_publish.ipynb #4f13997e
+def _finite_scores(scores):
+    "Return those of `scores` that are finite numbers"
+    if not isinstance(scores, dict): return {}
+    return {k: v for k, v in scores.items() if isinstance(v, (int, float)) and math.isfinite(v)}
+
+# %% ../nbs/76_publish.ipynb #ac38a604
+def _accuracy(known):
+    "Return the accuracy in per cent, with its interval if that is known, or None"
+    if 'accuracy' not in known: return None
+    text = percent(known['accuracy'], 1)
+    if not {'accuracy_low', 'accuracy_high'} <= known.keys(): return text
+    return f"{text} (95 % interval {percent(known['accuracy_low'], 1)} to {percent(known['accuracy_high'], 1)})"
 
 # %% ../nbs/76_publish.ipynb #46f86ff9
 def _figures(scores):
-    "The rows of the table of figures"
-    known = {k: v for k, v in scores.items() if isinstance(v, (int, float)) and math.isfinite(v)} if isinstance(scores, dict) else {}
-    acc, low, high, loss = (known.get(k) for k in ('accuracy', 'accuracy_low', 'accuracy_high', 'log_loss'))
-    interval = '' if None in (low, high) else f' (95 % interval {low:.1%} to {high:.1%})'
-    return {'accuracy': None if acc is None else f'{acc:.1%}{interval}', 'log-loss': None if loss is None else f'{loss:.3f}',
-            'validation photos': known.get('n_valid', known.get('photos'))}
+    "Return the rows of the table of figures; what is not known is None"
+    known = _finite_scores(scores)
+    loss = f"{known['log_loss']:.3f}" if 'log_loss' in known else None
+    photos = known.get('n_valid', known.get('photos'))
+    return {'accuracy': _accuracy(known), 'log-loss': loss, 'validation photos': photos}
 
 # %% ../nbs/76_publish.ipynb #5fdc0a94
-def _table(rows): return '\n'.join(['| | |', '|---|---|', *(f"| {k} | {'not given' if v is None else _escaped(v)} |" for k, v in rows.items())])
+def _table(rows):
+    "Return a dict as a Markdown table of two columns, in which None is 'not given'"
+    cells = {k: 'not given' if v is None else _escaped(v) for k, v in rows.items()}
+    return '\n'.join(['| | |', '|---|---|', *(f'| {k} | {v} |' for k, v in cells.items())])
 
 # %% ../nbs/76_publish.ipynb #a8f2607f
-_origin = {
-    'bundled': "The convolutions started from the filters of VGG16 by the Visual Geometry Group, University of Oxford (Karen Simonyan and Andrew Zisserman, 2014), "
-        "[CC BY 4.0](https://creativecommons.org/licenses/by/4.0/); they were rounded to int8, and BatchNorm layers were added.",
+_origins = {
+    'bundled': "The convolutions started from the filters of VGG16 by the Visual Geometry Group, University of Oxford "
+        "(Karen Simonyan and Andrew Zisserman, 2014), [CC BY 4.0](https://creativecommons.org/licenses/by/4.0/); "
+        "they were rounded to int8, and BatchNorm layers were added.",
     'imagenet': "The body started from torchvision's weights, trained on ImageNet; their licence: not given.",
     None: "It was trained from scratch."}
 
+def _licence(license, weights):
+    "Return what is known of the licences of a model, and of the weights that it started from"
+    other = f"The body started from the weights {_escaped(weights)}; their licence: not given."
+    return f"Of this model: {license or 'not given'}\n\n{_origins.get(weights, other)}"
+
+# %% ../nbs/76_publish.ipynb #05a33031
+def _limits(weights, size):
+    "Return the list of what the model cannot do"
+    limits = ["It knows these classes and no others: whatever a photo shows, it predicts one of them.",
+              "The figures hold for photos like those it was validated on; how well it does on others is not known.",
+              "A probability is the model's confidence, which may differ from how often it is right.",
+              f"A photo is squished to {size}×{size} pixels, and small details are lost."]
+    if weights in ('bundled', 'imagenet'):
+        limits.append("Its filters were trained on ImageNet, and bring with them what ImageNet favours and lacks.")
+    return '\n'.join(f'- {o}' for o in limits)
+
+# %% ../nbs/76_publish.ipynb #61537ecb
+def _training(config):
+    "Return a table of what it takes to train the model again"
+    rows = {'network': config['arch'], 'starting weights': config['weights'] or 'none', 'seed': config.get('seed')}
+    versions = config.get('versions')
+    if not isinstance(versions, dict): versions = {}
+    for package in ('dogscats_course', 'torch'): rows[package] = versions.get(package)
+    return _table(rows)
+
 # %% ../nbs/76_publish.ipynb #6e6d3ba4
 def _sections(config, license, data, use):
-    "The sections of a model card that do not depend on how the model is loaded"
-    weights, size = config['weights'], config['size']
-    limits = ["It knows these classes and no others: whatever a photo shows, it is called one of them.",
-              "The figures hold for photos like those it was checked with; how it does on others is not known.",
-              "A probability says how sure it is, which need not be how often it is right.",
-              f"A photo is squished to {size}×{size} pixels: what is small in it is lost."]
-    if weights in ('bundled', 'imagenet'): limits.append("Its filters come from the photos of ImageNet, and with them comes what ImageNet favours and lacks.")
-    made = config.get('versions') if isinstance(config.get('versions'), dict) else {}
-    return {'': f"Says which of {len(config['classes'])} classes a photo shows: {', '.join(map(_escaped, config['classes']))}.",
+    "Return {heading: Markdown} of everything but how to load the model; the first part has no heading"
+    classes = ', '.join(map(_escaped, config['classes']))
+    return {'': f"Predicts which of {len(config['classes'])} classes a photo shows: {classes}.",
             'Intended use': use or 'not given',
             'Data': f"Trained on: {data or 'not given'}",
             'Figures': _table(_figures(config.get('scores'))),
-            'Limits': '\n'.join(f'- {o}' for o in limits),
-            'Licence': f"Of this model: {license or 'not given'}\n\n{_origin.get(weights) or f'The body started from the weights {_escaped(weights)}; their licence: not given.'}",
-            'How it was made': _table({'network': config['arch'], 'weights to start from': weights or 'none', 'seed': config.get('seed'), **{k: made.get(k) for k in ('dogscats_course', 'torch')}})}
+            'Limits': _limits(config['weights'], config['size']),
+            'Licence': _licence(license, config['weights']),
+            'How it was made': _training(config)}
 
 # %% ../nbs/76_publish.ipynb #8aa66998
 def _markdown_page(front, title, sections):
-    "A README.md: YAML between dashes, a title, sections"
-    return '\n'.join(['---', yaml.safe_dump(front, sort_keys=False, allow_unicode=True) + '---', '', f'# {_escaped(title)}', '',
-                      *(f'## {k}\n\n{v}\n' if k else f'{v}\n' for k, v in sections.items())])
+    "Return a README.md: `front` as YAML between dashes, the title, the sections"
+    matter = yaml.safe_dump(front, sort_keys=False, allow_unicode=True)
+    parts = [f'---\n{matter}---\n', f'# {_escaped(title)}\n']
+    for heading, text in sections.items(): parts.append(f'## {heading}\n\n{text}\n' if heading else f'{text}\n')
+    return '\n'.join(parts)
+
+# %% ../nbs/76_publish.ipynb #7f38f960
+def _how_to_load():
+    "Return the section on loading a saved classifier with this package"
+    url = repository_url()
+    return (f"With [dogscats_course]({url}) (`pip install git+{url}`), in the folder of this file:\n\n"
+            "```python\nfrom dogscats_course.all import *\n"
+            "learn = load_classifier('.')\npredict_files(learn, 'photo.jpg')\n```\n\n"
+            "Loading it runs no code from the folder.")
 
 # %% ../nbs/76_publish.ipynb #54d85887
 def model_card(
     model, # a folder of `save_classifier`, or a Learner of `vgg_learner`, whose validation photos give the figures
     title:str=None, # by default the classes
-    license:str=None, # of the model, as Hugging Face names it: 'apache-2.0', 'cc-by-4.0'
+    license:str=None, # of the model, by its name on Hugging Face: 'apache-2.0', 'cc-by-4.0'
     data:str=None, # what it was trained on, in Markdown
     use:str=None, # what it is meant for, and what it is not meant for, in Markdown
 )->str: # the text of a README.md
-    "A model card in Markdown, with the front matter that Hugging Face reads; what is not known is 'not given'"
-    _, config = _described(model)
-    figures = _figures(config.get('scores'))
-    front = dict(license=license or 'unknown', library_name='dogscats_course', pipeline_tag='image-classification', tags=[config['arch']],
-                 **dict(metrics=['accuracy']) if figures['accuracy'] else {})
-    repository = dict(o.split(', ') for o in metadata('dogscats_course').get_all('Project-URL'))['Repository']
-    load = (f"With [dogscats_course]({repository}) (`pip install git+{repository}`), in the folder of this file:\n\n```python\nfrom dogscats_course.all import *\n"
-            "learn = load_classifier('.')\npredict_files(learn, 'photo.jpg')\n```\n\nLoading it runs no code from the folder.")
-    return _markdown_page(front, title or _title(config['classes']), {**_sections(config, license, data, use), 'How to load it': load})
+    "Write a model card in Markdown, with the front matter that Hugging Face reads; what is not known is 'not given'"
+    _, config = _learner_and_config(model)
+    front = dict(license=license or 'unknown', library_name='dogscats_course',
+                 pipeline_tag='image-classification', tags=[config['arch']])
+    if _figures(config.get('scores'))['accuracy']: front['metrics'] = ['accuracy']
+    sections = {**_sections(config, license, data, use), 'How to load it': _how_to_load()}
+    return _markdown_page(front, title or _title(config['classes']), sections)
+
+# %% ../nbs/76_publish.ipynb #633107d2
+_space_functions = _to_rgb, open_photo, photo_error, onnx_pixels, onnx_probs, photo_page
 
 # %% ../nbs/76_publish.ipynb #19fb3539
-_space_app = '''"""What is in a photo, as a web page. Written by dogscats_course {version}; it needs what requirements.txt names, and nothing else."""
+_space_app = '''"""Says what a photo shows, as a web page. Written by dogscats_course {version}; needs what requirements.txt names."""
 import html, io, json
 from functools import partial
 from pathlib import Path
@@ -167,44 +229,59 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 here = Path(__file__).resolve().parent
 session = onnxruntime.InferenceSession(here/'model.onnx', providers=['CPUExecutionProvider'])
-classify = partial(_onnx_probs, session)
-app = _photo_page(classify, {title!r}, sorted(map(str, here.glob('examples/*.jpg'))))
+classify = partial(onnx_probs, session)
+app = photo_page(classify, {title!r}, sorted(map(str, here.glob('examples/*.jpg'))))
 if __name__ == '__main__': app.launch()
 '''
 
+def _app_code(title):
+    "Return the text of a Space's `app.py`"
+    functions = '\n'.join(map(inspect.getsource, _space_functions)).rstrip()
+    return _space_app.format(version=version('dogscats_course'), functions=functions, title=title)
+
 # %% ../nbs/76_publish.ipynb #808a9d52
 def _requirements():
+    "Return {package: version} of what `app.py` imports"
     import gradio, onnxruntime, PIL
-    return {'gradio': gradio.__version__, 'onnxruntime': onnxruntime.__version__, 'numpy': np.__version__, 'pillow': PIL.__version__}
+    modules = dict(gradio=gradio, onnxruntime=onnxruntime, numpy=np, pillow=PIL)
+    return {package: module.__version__ for package, module in modules.items()}
+
+# %% ../nbs/76_publish.ipynb #7a4309d1
+def _space_readme(config, title, gradio, license=None, data=None, use=None):
+    "Return the text of a Space's README.md; `gradio` is its version"
+    front = dict(title=title, sdk='gradio', sdk_version=gradio,
+                 python_version=f'{sys.version_info.major}.{sys.version_info.minor}', app_file='app.py')
+    if license: front['license'] = license
+    runs = ("`app.py` is all of its code: it runs `model.onnx` with onnxruntime. On another machine: "
+            "`pip install -r requirements.txt`, then `python app.py`.")
+    return _markdown_page(front, title, {**_sections(config, license, data, use), 'How it runs': runs})
+
+# %% ../nbs/76_publish.ipynb #75861780
+def _write_examples(folder, classes):
+    "Write the drawn examples into `folder`, which is made only if there are any"
+    for i, im in enumerate(_examples(classes), 1):
+        folder.mkdir(exist_ok=True)
+        im.save(folder/f'{i}.jpg', quality=95)
 
 # %% ../nbs/76_publish.ipynb #020cd040
 @delegates(model_card)
 def write_space(
     model, # a folder of `save_classifier`, or a Learner of `vgg_learner`
     dest, # the folder to make
-    title:str=None, # of the page; by default the classes
+    title:str=None, # heading of the page; by default the classes
     **kwargs
 )->Path: # the folder
-    """Write the files of a Hugging Face Space: app.py, requirements.txt, README.md, model.onnx, and drawn examples for cats and dogs
+    """Write the files of a Hugging Face Space: a page, what it needs, a README.md, the ONNX file, and examples
 
     Raises `FileExistsError`, and the errors of `export_onnx`."""
-    require('gradio', 'onnx', 'onnxscript', 'onnxruntime')
+    require('publish', 'gradio', 'onnx', 'onnxscript', 'onnxruntime')
     check_new(dest)
-    (learn, config), needs = _described(model), _requirements()
-    title = title or _title(config['classes'])
+    learn, config = _learner_and_config(model)
+    title, versions = title or _title(config['classes']), _requirements()
     with atomic_folder(dest) as tmp:
         export_onnx(learn, tmp/'model.onnx')
-        functions = '\n'.join(map(inspect.getsource, (_to_rgb, open_photo, photo_error, onnx_pixels, onnx_probs, photo_page)))
-        (tmp/'app.py').write_text(_space_app.format(version=version('dogscats_course'), functions=functions.rstrip(), title=title), encoding='utf-8')
-        (tmp/'requirements.txt').write_text(''.join(f'{k}=={v}\n' for k, v in needs.items()))
-        (tmp/'README.md').write_text(_space_readme(config, title, needs['gradio'], **kwargs), encoding='utf-8')
-        for i, im in enumerate(_examples(config['classes'])):
-            (tmp/'examples').mkdir(exist_ok=True)
-            im.save(tmp/'examples'/f'{i + 1}.jpg', quality=95)
+        (tmp/'app.py').write_text(_app_code(title), encoding='utf-8')
+        (tmp/'requirements.txt').write_text(''.join(f'{k}=={v}\n' for k, v in versions.items()))
+        (tmp/'README.md').write_text(_space_readme(config, title, versions['gradio'], **kwargs), encoding='utf-8')
+        _write_examples(tmp/'examples', config['classes'])
     return Path(dest)
-
-# %% ../nbs/76_publish.ipynb #7a4309d1
-def _space_readme(config, title, gradio, license=None, data=None, use=None):
-    front = dict(title=title, sdk='gradio', sdk_version=gradio, python_version='{}.{}'.format(*sys.version_info), app_file='app.py', **dict(license=license) if license else {})
-    return _markdown_page(front, title, {**_sections(config, license, data, use), 'How it runs': "`app.py` is all of its code: it runs `model.onnx` with onnxruntime. On another machine: "
-        "`pip install -r requirements.txt`, then `python app.py`."})

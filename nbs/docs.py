@@ -93,12 +93,35 @@ def know_names():
 
 # --- the pages that are made of the package ---
 
+# the reference, in the order of a reader's interest: what lies underneath comes last
+chapters = {'Start here': 'vgg16 train',
+            'Data': 'data layout photos weights draw',
+            'The learner': 'learner head frozen',
+            'Looking at results': 'score show cam',
+            'Using and sharing': 'predict share report onnx_file publish',
+            'Tools': 'duplicates clean plan ensemble kaggle',
+            'The course and the command': 'course cli',
+            'What lies underneath': 'features cache body fastbody processes memory atomic about',
+            'How the pictures are drawn': 'drawing.pen drawing.fur drawing.faces drawing.scenes drawing.poses'}
+
 def notebooks(folder=nbs, files='[0-9]*.ipynb'): return sorted(f for f in folder.glob(files) if not f.parent.name.startswith('.'))
 
 def module_of(path):
     "The module that a notebook exports"
-    name = re.search(r'#\| default_exp (\w+)', Path(path).read_text(encoding='utf-8'))[1]
+    name = re.search(r'#\| default_exp ([\w.]+)', Path(path).read_text(encoding='utf-8'))[1]
     return importlib.import_module(f'dogscats_course.{name}')
+
+def module_name(module): return module.__name__.partition('.')[2]
+
+def reference():
+    "{chapter: {module's name: its notebook}}, in the order of `chapters`; raises `ValueError` if a module is in none of them"
+    found = {module_name(module_of(f)): f for f in notebooks()}
+    listed = {chapter: names.split() for chapter, names in chapters.items()}
+    if odd := found.keys() ^ {n for names in listed.values() for n in names}:
+        raise ValueError(f"`chapters` in nbs/docs.py and the notebooks differ in: {', '.join(sorted(odd))}.")
+    return {chapter: {n: found[n] for n in names} for chapter, names in listed.items()}
+
+def sentence(module): return inspect.getdoc(module).partition('\n')[0].rstrip('.') + '.'
 
 def what_is(module, name):
     "The first line of a name's documentation; of a value the comment beside it, or itself"
@@ -108,17 +131,23 @@ def what_is(module, name):
     return m[1] if m else f'`{o!r}`'
 
 def names():
-    "Every public name, a table a module, each linked to where its page has it"
+    "Every public name: a section per chapter, a table per module, each name linked to where its page has it"
     text = []
-    for f in notebooks():
-        module, page = module_of(f), read_nb(proc/f.name)
-        source = '\n'.join(c.source for c in page.cells)
-        shown = re.findall(r'^show_doc\(([\w.]+)', source, re.M)
-        text += ['', f"## [{module.__name__.split('.')[1]}]({f.name})", '', inspect.getdoc(module).partition('\n')[0].rstrip('.') + '.', '', '| name | what it is |', '|---|---|']
-        for name in dict.fromkeys([*shown, *module.__all__]):
-            anchor = f'#{name.lower()}' if name in shown else ''
-            text.append(f"| [`{name}`]({f.name}{anchor}) | {what_is(module, name).replace('|', chr(92) + '|')} |")
+    for chapter, modules in reference().items():
+        text += ['', f'## {chapter}']
+        for name, f in modules.items(): text += ['', f'### [{name}]({f.name})', '', sentence(module_of(f)), *table(f)]
     return '\n'.join(text) + '\n'
+
+def table(f):
+    "The rows of a module's public names; none, for one that has only private ones"
+    module, page = module_of(f), read_nb(proc/f.name)
+    source = '\n'.join(c.source for c in page.cells)
+    shown = re.findall(r'^show_doc\(([\w.]+)', source, re.M)
+    rows = []
+    for name in dict.fromkeys([*shown, *module.__all__]):
+        anchor = f'#{name.lower()}' if name in shown else ''
+        rows.append(f"| [`{name}`]({f.name}{anchor}) | {what_is(module, name).replace('|', chr(92) + '|')} |")
+    return ['', '| name | what it is |', '|---|---|', *rows] if rows else []
 
 def commands():
     "The help of every command of `dogscats`"
@@ -133,9 +162,11 @@ def commands():
 
 def sidebar():
     "The pages in their order; a lesson is in it as soon as its notebook is there"
+    parts = [dict(section=chapter, contents=[dict(text=n, href=f.name) for n, f in modules.items()])
+             for chapter, modules in reference().items()]
     lessons = [f.relative_to(nbs).as_posix() for f in notebooks(files='lessons/*.ipynb') + notebooks(files='lessons/zh/*.ipynb')]
     return [dict(text='Home', href='index.ipynb'), 'install.qmd', dict(section='Lessons', href='lessons/index.qmd', contents=lessons),
-            dict(section='Reference', href='reference.qmd', contents=[*(dict(text=module_of(f).__name__.split('.')[1], href=f.name) for f in notebooks()), 'command.qmd']),
+            dict(section='Reference', href='reference.qmd', contents=[*parts, 'command.qmd']),
             *(f.name for f in notebooks(files='[a-z]*.ipynb') if f.stem != 'index'), 'faq.qmd', 'changelog.qmd', 'contributing.qmd']
 
 def write_ymls():

@@ -66,7 +66,7 @@ def emptied(path):
     (flat, "Kaggle's flat folder.*dogscats data sort-kaggle"),
     (lambda p: [flat(p), *map(shutil.rmtree, (p/'valid', p/'test1'))], "Kaggle's flat folder.*dogscats data sort-kaggle"),
     (lambda p: [shutil.rmtree(p/'train'), (p/'dogs-vs-cats.zip').touch()], "holds Kaggle's zip.*dogscats data sort-kaggle"),
-    (flat_other_names, 'one folder a class'),
+    (flat_other_names, 'one folder per class'),
     (move(('train', 'pets/train'), ('valid', 'pets/valid')), 'one folder too deep'),
     (move(('train', 'x'), ('x', 'train/train')), 'holds another train'),
     (move(('valid/dogs', 'valid/puppies')), 'dogs, puppies'),

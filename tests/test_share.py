@@ -69,7 +69,7 @@ def test_a_last_rename_that_fails_brings_back_what_was_there(saved, tmp_path, mo
 def test_files_of_the_same_names_that_are_not_ours_stay(saved, tmp_path, text):
     name = 'model.safetensors' if text is None else 'config.json'
     (tmp_path/name).write_text(text or '')
-    with pytest.raises(FileExistsError, match='something else than a classifier'): save_classifier(saved[0], tmp_path)
+    with pytest.raises(FileExistsError, match='something other than a classifier'): save_classifier(saved[0], tmp_path)
     assert [p.name for p in tmp_path.iterdir()] == [name] and (tmp_path/name).read_text() == (text or '')
 
 @pytest.mark.parametrize('tfms', [Resize(64), Resize((64, 32), method='squish'), RandomResizedCrop(64), []], ids=['cropped', 'not a square', 'at random', 'as they are'])

@@ -8,7 +8,7 @@ from fastai.vision.all import ClassificationInterpretation, resnet18
 from dogscats_course.photos import open_photo
 from dogscats_course.data import make_dls
 from dogscats_course.learner import vgg_learner
-from dogscats_course.score import interpret, mistake_views, score, worst_predictions
+from dogscats_course.score import interpret, mistake_views, prediction_text, score, worst_predictions
 from dogscats_course.cam import cam_maps, show_cam
 from dogscats_course.show import plot_calibration, plot_confusion, plot_history, show_mistakes
 
@@ -25,8 +25,8 @@ def sixteen(learn, monkeypatch):
 
 def test_views(sixteen):
     views = mistake_views(sixteen, n=3)
-    assert list(views) == ['right at random (13 of 16)', 'wrong at random (3 of 16)', 'cats: surest and right (of 6)', 'dogs: surest and right (of 7)',
-                           'cats: surest and wrong (of 2)', 'dogs: surest and wrong (of 1)', 'least sure']
+    assert list(views) == ['right at random (13 of 16)', 'wrong at random (3 of 16)', 'cats: surest and right (of 6)',
+                           'dogs: surest and right (of 7)', 'cats: surest and wrong (of 2)', 'dogs: surest and wrong (of 1)', 'least sure']
     right, wrong, *_ = views.values()
     assert sorted(wrong) == [0, 1, 8] and len(set(right)) == 3 and not {0, 1, 8} & set(right)
     assert views['cats: surest and wrong (of 2)'] == [0, 1] and views['dogs: surest and wrong (of 1)'] == [8]
@@ -42,10 +42,14 @@ def test_of_many_classes_those_with_most_mistakes_have_views(sixteen, monkeypatc
     wrong = [v for v in mistake_views(sixteen) if 'surest and wrong' in v]
     assert len(wrong) == 10 and wrong[-3:] == [f'c{i}: surest and wrong (of 1)' for i in (13, 14, 15)]
 
+def test_prediction_text():
+    assert prediction_text('cats', 0.98) == 'predicted: cats 98 %'
+    assert prediction_text('cats', torch.tensor(0.9999), 'dogs') == 'actual: dogs\npredicted: cats >99 %'
+
 def test_titles_tell_right_from_wrong_in_words(sixteen):
     show_mistakes(sixteen, n=3)
     titles = [t for ax in plt.gcf().get_axes() if (t := ax.get_title())]
-    assert 'WRONG: is cats,\nsaid dogs 90%' in titles and 'right: is dogs,\nsaid dogs 55%' in titles
+    assert 'actual: cats\npredicted: dogs 90 %' in titles and 'actual: dogs\npredicted: dogs 55 %' in titles
     plt.close('all')
 
 @pytest.mark.parametrize('n', [1, 2])
@@ -78,10 +82,11 @@ def test_fastais_interpretation_without_computing_again(sixteen, monkeypatch, ca
 def test_calibration(sixteen):
     plot_calibration(sixteen)
     ax = plt.gcf().axes[0]
-    points = sorted((round(float(x), 3), round(float(y), 3)) for c in ax.containers for x, y in [c.lines[0].get_xydata()[0]])
+    points = sorted((round(float(x), 3), round(float(y), 3)) for c in ax.containers for x, y in c.lines[0].get_xydata())
     # 0.55 right; 0.6 wrong; one of 0.8 and one of seven of 0.9 wrong (0.9 is a little less in float32); six of 0.95 right
     assert points == [(.55, 1), (.6, 0), (round((.8 + 7*.9)/8, 3), .75), (.95, 1)]
     assert [t.get_text() for t in ax.texts] == ['1', '1', '8', '6']
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ('confidence', 'accuracy')
     plt.close('all')
 
 @pytest.mark.parametrize('arch', ['vgg16_bn', 'resnet18'])
@@ -108,7 +113,8 @@ def test_cam_by_its_formula(drawn, learn, arch):
 def test_worst_mistakes_first(sixteen, monkeypatch, capsys):
     assert worst_predictions(sixteen) == ([0, 8, 1], True) and worst_predictions(sixteen, 1) == ([0], True)
     show_cam(sixteen, n=2)
-    assert [t for ax in plt.gcf().axes if (t := ax.get_title())] == ['is cats,\nsaid dogs 90%', 'is dogs,\nsaid cats 80%']
+    titles = [t for ax in plt.gcf().axes if (t := ax.get_title())]
+    assert titles == ['actual: cats\npredicted: dogs 90 %', 'actual: dogs\npredicted: cats 80 %']
     fake_probs(monkeypatch, lambda learn: (torch.tensor([[.9, .1]]*7 + [[.6, .4]] + [[.2, .8]]*8), torch.tensor([0]*8 + [1]*8)))
     assert worst_predictions(sixteen, 1) == ([7], False)
     show_cam(sixteen, n=1)

@@ -30,7 +30,7 @@ def messages(file):
 def test_the_faq_has_every_error_and_no_other():
     faq = (root/'nbs/faq.qmd').read_text(encoding='utf-8')
     entries = {m.rstrip('…') for _, m in re.findall(r'^> (`+) ?(.+?) ?\1$', faq, re.M)}
-    raised = {m for f in (root/'dogscats_course').glob('*.py') for m in messages(f)}
+    raised = {m for f in (root/'dogscats_course').rglob('*.py') for m in messages(f)}
     assert not (missing := sorted(raised - entries)), 'write into nbs/faq.qmd what to do about:\n' + '\n'.join(missing)
     assert not (gone := sorted(entries - raised)), 'no module raises these any more:\n' + '\n'.join(gone)
 
@@ -68,10 +68,11 @@ def test_no_link_is_broken(site, pages):
 
 def test_the_reference_has_every_name(pages):
     text = {c.get_text() for c in pages['reference.html']('code')}
-    modules = [import_module(f'dogscats_course.{f.stem}') for f in (root/'dogscats_course').glob('[a-z]*.py') if f.stem != 'all']
+    files = [f.relative_to(root).with_suffix('') for f in (root/'dogscats_course').rglob('[a-z]*.py') if f.stem != 'all']
+    modules = [import_module('.'.join(f.parts)) for f in files]
     assert [n for m in modules for n in m.__all__ if n not in text] == []
     for m in modules:  # and each its documentation
-        page = pages[f"{m.__name__.split('.')[1]}.html"]
+        page = pages[f"{m.__name__.rpartition('.')[2]}.html"]
         assert [n for n in m.__all__ if callable(getattr(m, n)) and not page.find(id=n.lower())] == []
 
 def test_a_page_can_be_edited(pages):
@@ -143,7 +144,7 @@ def test_search_finds_a_name(page, address):
     first = page.locator('.search-result').first
     assert 'Learner.fit_head' in first.inner_text()
     first.click()
-    page.wait_for_url('**/learner.html#learner.fit_head')
+    page.wait_for_url('**/head.html#learner.fit_head')
 
 def test_the_menus_of_a_phone(page, address):
     page.goto(address + 'index.html')
