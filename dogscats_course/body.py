@@ -47,7 +47,7 @@ def feature_layers(
 # %% ../nbs/32_body.ipynb #0edac903
 @cache
 def probe_pictures()->list: # two PIL pictures; the same objects each time
-    "Draw a square picture and a wide one, which tell preprocessings apart"
+    "Draw a square picture and a wide one, which between them tell preprocessings apart"
     im = draw_animal('cat')
     return [im, im.resize((320, 200))]
 
@@ -56,7 +56,7 @@ def network_input(
     dl, # a DataLoader of photos
     images:list, # N PIL pictures
 )->torch.Tensor: # N×3×H×W float32 on the DataLoader's device
-    "Return what the network sees of pictures that go through the transforms of `dl`"
+    "Send pictures through the transforms of `dl`, and return what the network then sees"
     x = torch.stack([dl.after_item((Photo.create(im),))[0] for im in images])
     return dl.after_batch((to_device(x, dl.device),))[0].as_subclass(torch.Tensor)
 
@@ -82,7 +82,7 @@ def dtype_for(
     learn, # a Learner of `vgg_learner` or `vision_learner`
     n:int, # photos
 )->str: # 'bfloat16', 'int8' or 'float32'
-    "Return the dtype that is fastest for `n` photos: `fast_dtype`, but no int8 for less than 64"
+    "Return the dtype that is fastest for `n` photos: `fast_dtype`, but no int8 for a few"
     dtype = fast_dtype(_device(learn))
     if dtype == 'int8' and n < _int8_min_photos: return float_dtype(_device(learn))
     return dtype
@@ -134,7 +134,7 @@ def _calibration_input(learn, dl, dtype):
 
 # %% ../nbs/32_body.ipynb #439de500
 def _make_body(body, x, dtype, compile_bs):
-    "Make the fast copy of `body`, prepared with the pictures `x`, and compiled for batches of `compile_bs` unless that is 0"
+    "Make a fast copy of `body` with the pictures `x`, compiled for batches of `compile_bs` unless that is 0"
     fast = fast_body(body, x, dtype)
     if not compile_bs: return fast
     batch = x[:1].repeat(compile_bs, 1, 1, 1)
@@ -164,15 +164,15 @@ def cached_body(
     upto:int=None, # only the first `upto` layers of a VGG; None: the whole body
 )->CachedBody: # (body, pixels)
     "Return a Learner's `fast_body`, made again only if its weights or the preprocessing have changed"
-    body, n = feature_layers(learn, upto)[0], len(dl.dataset)
+    body, _ = feature_layers(learn, upto)
+    n = len(dl.dataset)
     dtype = dtype or dtype_for(learn, n)
     x = _calibration_input(learn, dl, dtype)
     pixels = x[0, 0].numel()
     compile_bs = _batch_size(dl, x.device, pixels) if _pays_to_compile(dtype, x.device, n) else 0
     made_of = dtype, compile_bs, x.device, x.shape, x.cpu().double().sum().item(), weights_key(body)
     cached = _bodies.setdefault(learn.model[0], {})
-    if upto not in cached or cached[upto][0] != made_of:
-        cached[upto] = made_of, _make_body(body, x, dtype, compile_bs)
+    if upto not in cached or cached[upto][0] != made_of: cached[upto] = made_of, _make_body(body, x, dtype, compile_bs)
     return CachedBody(cached[upto][1], pixels)
 
 # %% ../nbs/32_body.ipynb #5c1d6e95
@@ -196,7 +196,8 @@ def iter_features(
     upto:int=None, # only the first `upto` layers of a VGG, their output unpooled; None: the whole body, pooled
 ): # yields (B×1,024 float32: the maximum of each channel, then the mean of each; B targets, or None if `dl` has none)
     "Compute the features of the photos of `dl`, batch by batch in their order, with no gradients and no augmentation"
-    device, (_, to_row) = _device(learn), feature_layers(learn, upto)
+    device = _device(learn)
+    _, to_row = feature_layers(learn, upto)
     body, pixels = cached_body(learn, dl, dtype, upto)
     run = InParts(lambda x: to_row(body(x)))
     batches = _in_order(dl, device, pixels)

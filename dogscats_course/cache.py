@@ -6,103 +6,169 @@
 __all__ = ['cache_folder', 'Rows', 'cache_table', 'clear_features']
 
 # %% ../nbs/33_cache.ipynb #2475b405
-import tempfile, zlib
+import shutil, tempfile, uuid, zlib
 from functools import cache
+from itertools import chain
 from pathlib import Path
+from typing import NamedTuple
 
-import numpy as np
-import pandas as pd
-import torch
+import numpy as np, pandas as pd, torch
 from platformdirs import user_cache_path
 
-# %% ../nbs/33_cache.ipynb #1f8dae97
-_cache_bytes = 6*2**30 # at most, on disk: three million photos for the head, or 30,000 for the last block; what was used longest ago goes first
+# %% ../nbs/33_cache.ipynb #301314bb
+def cache_folder()->Path: # it may not exist yet
+    "Return the folder that features are cached in"
+    return user_cache_path('dogscats_course', appauthor=False)/'features'
 
 # %% ../nbs/33_cache.ipynb #1833d0ef
-_row_dtype = lambda width: np.dtype([('photo', 'V16'), ('sum', '<u4'), ('x', '<f2', (width,))])
+def _row_dtype(width):
+    "Return the type of a row of `width` features"
+    return np.dtype([('photo', 'V16'), ('sum', '<u4'), ('x', '<f2', (width,))])
 
 # %% ../nbs/33_cache.ipynb #366ab100
-_checksum = lambda photo, x: zlib.crc32(x, zlib.crc32(photo))
+def _checksum(photo, x): return zlib.crc32(x, zlib.crc32(photo))
 
-# %% ../nbs/33_cache.ipynb #301314bb
-def cache_folder()->Path: # it may not exist
-    "Where features are kept"
-    return user_cache_path('dogscats_course', appauthor=False)/'features'
+# %% ../nbs/33_cache.ipynb #1f8dae97
+_float16_max = 65504 # np.finfo(np.float16).max
+
+def _pack(photos, x):
+    "Make rows of N hashes of 16 bytes and an N×C tensor of features"
+    rows = np.empty(len(x), _row_dtype(x.shape[1]))
+    rows['photo'] = photos
+    rows['x'] = x.cpu().numpy().clip(-_float16_max, _float16_max)
+    rows['sum'] = [_checksum(r['photo'].tobytes(), r['x'].tobytes()) for r in rows]
+    return rows
+
+# %% ../nbs/33_cache.ipynb #913934d3
+def _file_dtype(file):
+    "Return the type of the rows of `file`, whose name is like `run-1024.rows`"
+    return _row_dtype(int(file.stem.split('-')[1]))
+
+# %% ../nbs/33_cache.ipynb #498de479
+def _intact(rows):
+    "Return for each row whether it has its checksum"
+    ok = [_checksum(r['photo'].tobytes(), r['x'].tobytes()) == r['sum'] for r in rows]
+    return np.array(ok, dtype=bool)
 
 # %% ../nbs/33_cache.ipynb #bb8a33d2
 def _read_rows(file):
-    "The whole rows of a cache file, memory-mapped; one with damage is removed, with a word, and gives none"
-    row = _row_dtype(int(file.stem.split('-')[1]))
-    n = file.stat().st_size//row.itemsize  # a run that was killed may have left a part of a row
-    if not n: return np.empty(0, row)
-    rows = np.memmap(file, row, 'r', shape=n)
-    ok = [_checksum(r['photo'].tobytes(), r['x'].tobytes()) == r['sum'] for r in rows]
-    if all(ok[:max((i for i, o in enumerate(ok) if o), default=-1) + 1]) and any(ok): return rows[:sum(ok)]  # what is cut off lies at the end
-    print(f"The feature cache {file} is damaged: it is removed, and what it held is computed again.")
+    "Return the complete rows of a cache file, memory-mapped; a damaged file is removed, with a message, and gives none"
+    dtype = _file_dtype(file)
+    n = file.stat().st_size//dtype.itemsize  # leaves out a part of a row at the end
+    if not n: return np.empty(0, dtype)
+    rows = np.memmap(file, dtype, 'r', shape=n)
+    ok = _intact(rows)
+    good = ok.sum()
+    if good and ok[:good].all(): return rows[:good]
+    print(f"The feature cache {file} is damaged: it is removed, and its features will be computed again.")
     del rows  # Windows removes no file that is mapped
     file.unlink(missing_ok=True)
-    return np.empty(0, row)
+    return np.empty(0, dtype)
 
 # %% ../nbs/33_cache.ipynb #db6de3fd
 class Rows:
-    "N×C features in memory-mapped files; indexed by a slice or a list it gives a float32 tensor"
+    "N×C features in memory-mapped files; indexed by a slice or a list, it gives a float32 tensor"
     def __init__(self,
         files:list, # memory-mapped tables of rows
-        where:list, # of each photo: which file, which row in it
+        where:list, # for each photo: which file, which row in it
     ): self.files, self.where = files, np.array(where, dtype=np.int64).reshape(-1, 2)
     def __len__(self): return len(self.where)
     def __getitem__(self, idxs):
-        where = self.where[idxs]
-        x = np.empty((len(where), *self.files[0]['x'].shape[1:]), np.float16)
-        for i in np.unique(where[:, 0]): x[where[:, 0] == i] = self.files[i]['x'][where[where[:, 0] == i, 1]]
+        file, row = self.where[idxs].T
+        x = np.empty((len(row), *self.files[0]['x'].shape[1:]), np.float16)
+        for i in np.unique(file):
+            here = file == i
+            x[here] = self.files[i]['x'][row[here]]
         return torch.from_numpy(x).float()
 
 # %% ../nbs/33_cache.ipynb #2e702c7d
+class _FileStat(NamedTuple):
+    size:int=0 # bytes
+    used:float=0 # when it was last written or used, in seconds since 1970
+
 def _file_stat(file):
-    "Bytes, and when it was last used; (0, 0) where another process has removed it"
-    try: return (o := file.stat()).st_size, o.st_mtime
-    except FileNotFoundError: return 0, 0
+    "Return size and last use of `file`; zeros if another process has removed it"
+    try: stat = file.stat()
+    except FileNotFoundError: return _FileStat()
+    return _FileStat(stat.st_size, stat.st_mtime)
 
 # %% ../nbs/33_cache.ipynb #cf794b87
+_cache_bytes = 6*2**30 # 6 GiB: three million photos for the head, or 30,000 for the last block
+
 def _evict(folder, spare):
-    "Remove the files that were used longest ago, until the rest fits"
-    sizes = {f: _file_stat(f) for f in folder.glob('*/*.rows')}
-    total = sum(size for size, _ in sizes.values())
-    for f, (size, _) in sorted(sizes.items(), key=lambda o: o[1][1]):
+    "Remove the files that were used longest ago, but not `spare`, until the rest is within the limit"
+    stats = {f: _file_stat(f) for f in folder.glob('*/*.rows')}
+    total = sum(o.size for o in stats.values())
+    for f in sorted(stats, key=lambda f: stats[f].used):
         if total <= _cache_bytes: return
         if f == spare: continue
-        total -= size
+        total -= stats[f].size
         try: f.unlink(missing_ok=True)
-        except OSError: pass  # on Windows, in use
+        except OSError: pass  # in use, on Windows
 
 # %% ../nbs/33_cache.ipynb #887b4d1d
-@cache
-def _process_folder(): return tempfile.TemporaryDirectory()  # until this process ends
+def _fits(size, keys):
+    "Return whether `size` bytes are within the limit, and within half of the disk that is free or used by `keys`"
+    folder = cache_folder()
+    existing = next(d for d in (folder, *folder.parents) if d.exists())
+    theirs = (f for key in keys for f in (folder/key).glob('*.rows'))
+    room = shutil.disk_usage(existing).free + sum(_file_stat(f).size for f in theirs)
+    return size <= min(_cache_bytes, room/2)
 
 # %% ../nbs/33_cache.ipynb #502636da
+@cache
+def _process_folder(): return tempfile.TemporaryDirectory()
+
 def _writable_folder(folder):
-    "`folder`, made; or one for this process alone where it cannot be written to"
+    "Make `folder` and return it; if it cannot be written to, return one that this process alone has"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder): return folder
     except OSError as e:
-        print(f"Features cannot be kept in {folder} ({e.strerror}): they are kept until this program ends.")
+        print(f"Features cannot be cached in {folder} ({e.strerror}): they are kept until this program ends.")
         own = Path(_process_folder().name)/folder.name
         own.mkdir(parents=True, exist_ok=True)
         return own
 
+# %% ../nbs/33_cache.ipynb #eb041d92
+def _key_folder(key):
+    "Return the folder of `key`, which can be written to"
+    return _writable_folder(cache_folder()/key)
+
+# %% ../nbs/33_cache.ipynb #96edee0e
+def _write_rows(folder, batches):
+    "Write an iterator of rows to a new file in `folder`, one batch at a time; return all of them, memory-mapped"
+    first = next(batches)
+    folder.mkdir(parents=True, exist_ok=True)  # `clear_features` may have removed it
+    file = folder/f'{uuid.uuid4().hex}-{first["x"].shape[1]}.rows'
+    with file.open('w+b') as out:
+        for rows in chain([first], batches):
+            out.write(rows.tobytes())
+            out.flush()
+        table = np.memmap(out, first.dtype, 'r')
+    _evict(folder.parent, spare=file)
+    return table
+
+# %% ../nbs/33_cache.ipynb #98122124
+def _table_row(file):
+    "Describe `file` for `cache_table`"
+    size, used = _file_stat(file)
+    photos = size//_file_dtype(file).itemsize
+    used = pd.Timestamp.fromtimestamp(used)
+    return dict(key=file.parent.name[:8], photos=photos, megabytes=size/1e6, used=used)
+
 # %% ../nbs/33_cache.ipynb #bfac471e
-def cache_table()->pd.DataFrame: # a row a file: recipe, photos, megabytes, used
-    "What the cache holds"
-    files = sorted(cache_folder().glob('*/*-*.rows'), key=lambda f: -_file_stat(f)[1])
-    return pd.DataFrame([(f.parent.name[:8], _file_stat(f)[0]//_row_dtype(int(f.stem.split('-')[1])).itemsize, _file_stat(f)[0]/1e6, pd.Timestamp.fromtimestamp(_file_stat(f)[1])) for f in files],
-                        columns=['recipe', 'photos', 'megabytes', 'used'])
+def cache_table()->pd.DataFrame: # key (its first 8 digits), photos, megabytes, used
+    "List the files in the cache, one row per file, the last used first"
+    rows = [_table_row(f) for f in cache_folder().glob('*/*-*.rows')]
+    table = pd.DataFrame(rows, columns=['key', 'photos', 'megabytes', 'used'])
+    return table.sort_values('used', ascending=False, kind='stable', ignore_index=True)
 
 # %% ../nbs/33_cache.ipynb #1eaaf844
 def clear_features():
-    "Remove all that the cache holds"
+    "Remove all features from the cache"
     for f in cache_folder().glob('*/*.rows'):
         try: f.unlink(missing_ok=True)
-        except OSError: print(f"{f} is in use, and stays.")  # on Windows
+        except OSError: print(f"{f} is in use, and was not removed.")  # on Windows
     for d in cache_folder().glob('*/'):
         if not any(d.iterdir()): d.rmdir()

@@ -24,7 +24,7 @@ def _last_maps(body):
     *_, before, last = (l for l in body.modules() if not list(l.children()))
     return before if isinstance(last, nn.MaxPool2d) else body
 
-# %% ../nbs/51_cam.ipynb #b35c6145
+# %% ../nbs/51_cam.ipynb #e963d2f9
 def _batch_maps(grad_cam, x, classes):
     "Return the maps of a batch, N×H×W, each with 1 as its greatest value (an empty map stays empty)"
     small = grad_cam.attribute(x, target=classes, relu_attributions=True).detach()
@@ -55,10 +55,11 @@ def overlay(
     m, # H×W map, 0 to 1
 )->np.ndarray: # H×W×3 uint8
     "Return the photo in grey with the map in colour over it"
-    grey, colour = photo.mean(2, keepdims=True), plt.get_cmap('inferno')(m)[..., :3]*255
+    grey = photo.mean(2, keepdims=True)
+    colour = plt.get_cmap('inferno')(m)[..., :3]*255
     return (0.4*grey + 0.6*colour).astype(np.uint8)
 
-# %% ../nbs/51_cam.ipynb #99ad15a9
+# %% ../nbs/51_cam.ipynb #544314d6
 def _given_photos(learn, files):
     "Return a list of the files, and their N×K probabilities"
     files = [files] if isinstance(files, (str, os.PathLike)) else list(files)
@@ -66,7 +67,7 @@ def _given_photos(learn, files):
     probs, _ = class_probs(learn, learn.dls.test_dl(files))
     return files, probs
 
-# %% ../nbs/51_cam.ipynb #d7894a73
+# %% ../nbs/51_cam.ipynb #a7fd9772
 def _worst_photos(learn, n):
     "Return files, N×K probabilities and true classes of the worst mistakes; without any, of the least sure photos"
     probs, targets = class_probs(learn)
@@ -86,8 +87,9 @@ def show_cam(
     else:
         files, probs = _given_photos(learn, files)
         actual = [None]*len(files)
-    photos, maps = cam_maps(learn, files, probs.argmax(1).tolist())
+    vocab, predictions = learn.dls.vocab, probs.argmax(1).tolist()
+    photos, maps = cam_maps(learn, files, predictions)
     fig, axs = plt.subplots(2, len(files), figsize=(2.4*len(files), 5.6), layout='constrained', squeeze=False)
     for photo, m, p, label, (above, below) in zip(photos, maps, probs, actual, axs.T):
-        show_image(photo, ax=above, title=prediction_text(learn.dls.vocab[p.argmax()], p.max(), label))
+        show_image(photo, ax=above, title=prediction_text(vocab[p.argmax()], p.max(), label))
         show_image(overlay(photo, m), ax=below)

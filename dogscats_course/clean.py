@@ -8,80 +8,93 @@ __all__ = ['worst_losses', 'ImageCleaner']
 # %% ../nbs/74_clean.ipynb #bbdcd7ee
 import io
 
-import numpy as np
-import pandas as pd
+import numpy as np, pandas as pd
+from fastcore.all import patch
 from IPython.display import display
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from .about import require
 from .photos import open_photo
 from .frozen import split_features
 from .head import head_probs
+from .score import prediction_text
 from .plan import clean_plan
+
+# %% ../nbs/74_clean.ipynb #5c616387
+def _losses(probs, targets):
+    "Return the loss of each photo, from N×K probabilities and N classes"
+    p = probs[np.arange(len(targets)), targets]
+    return -np.log(p.clip(np.finfo(np.float32).tiny))
 
 # %% ../nbs/74_clean.ipynb #f27643e0
 def _held_out_probs(x, targets, classes, folds=5):
-    "N×K probabilities, each row by a model that was fitted to other rows of `x`"
+    "Return N×K probabilities, each row by a model that was fitted to other rows of `x`"
     counts = np.bincount(targets, minlength=len(classes))
-    if counts.min() < 2: raise ValueError(f"The class {classes[counts.argmin()]} has {counts.min()} photo to train on: to judge one takes another.")
+    if counts.min() < 2: raise ValueError(
+        f"The class {classes[counts.argmin()]} must have at least 2 training photos, not {counts.min()}: "
+        "each is judged by a model that was fitted to others.")
     model = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=1000))
-    return cross_val_predict(model, x, targets, cv=StratifiedKFold(min(folds, counts.min()), shuffle=True, random_state=0), method='predict_proba')
+    split = StratifiedKFold(min(folds, counts.min()), shuffle=True, random_state=0)
+    return cross_val_predict(model, x, targets, cv=split, method='predict_proba')
 
 # %% ../nbs/74_clean.ipynb #7a254ae7
 def worst_losses(
     learn, # a Learner whose head has a `Flatten`
-    n:int=20, # at most so many; None gives all
+    n:int=20, # the most photos to return; None returns all
     ds_idx:int=1, # 0: training photos, each judged by a model that was fitted to the others; 1: validation photos
-)->pd.DataFrame: # file, label, said, sure (0 to 1), loss
-    "The photos whose labels the network believes least, worst first"
-    (x, targets), vocab = split_features(learn, ds_idx), np.array(learn.dls.vocab)
-    targets = targets.cpu().numpy()
+)->pd.DataFrame: # one row per photo: file, label, prediction, confidence (0 to 1), loss
+    "Return the photos whose labels the network believes least, worst first"
+    x, targets = split_features(learn, ds_idx)
+    targets, vocab = targets.cpu().numpy(), np.array(learn.dls.vocab)
     probs = head_probs(learn, x).numpy() if ds_idx else _held_out_probs(x[:].cpu().numpy(), targets, vocab)
-    loss = -np.log(probs[np.arange(len(targets)), targets].clip(np.finfo(np.float32).tiny))
-    df = pd.DataFrame(dict(file=list(learn.dls[ds_idx].dataset.items), label=vocab[targets], said=vocab[probs.argmax(1)], sure=probs.max(1), loss=loss))
+    df = pd.DataFrame(dict(file=list(learn.dls[ds_idx].dataset.items), label=vocab[targets]))
+    df = df.assign(prediction=vocab[probs.argmax(1)], confidence=probs.max(1), loss=_losses(probs, targets))
     return df.sort_values('loss', ascending=False, kind='stable', ignore_index=True).head(n)
 
 # %% ../nbs/74_clean.ipynb #7990edd2
 try: from fastai.vision.widgets import ImageClassifierCleaner, ImagesCleaner, Dropdown, Label, VBox, widgets
-except ImportError: ImageClassifierCleaner = object  # told when one is made
+except ImportError: ImageClassifierCleaner = object  # `ImageCleaner` raises an error when one is made
 
 # %% ../nbs/74_clean.ipynb #3d3a7aef
-def _thumb(file, height, width):
-    "JPEG bytes"
-    im, out = open_photo(file, size=2*max(height, width)), io.BytesIO()
+def _thumbnail(file, height, width):
+    "Return a photo as the bytes of a JPEG that fits into `height` × `width` pixels"
+    im = open_photo(file, size=2*max(height, width))
     im.thumbnail((width, height))
+    out = io.BytesIO()
     im.save(out, 'jpeg')
     return out.getvalue()
 
+# %% ../nbs/74_clean.ipynb #c912590f
+def _photo_card(row, iw, choice):
+    "Return a widget for a row of `worst_losses`: the photo, a menu at `choice`, and the prediction"
+    fit = {'height': f'{iw.height}px', 'object_fit': 'contain'}
+    photo = widgets.Image(value=_thumbnail(row.file, iw.height, iw.width), format='jpeg', layout=fit)
+    menu = Dropdown(options=iw.opts, value=choice, layout={'width': 'max-content'})
+    return VBox([photo, menu, Label(prediction_text(row.prediction, row.confidence))])
+
 # %% ../nbs/74_clean.ipynb #51c1994c
 class ImageCleaner(ImageClassifierCleaner):
-    """fastai's `ImageClassifierCleaner`, sorted by `worst_losses`; `plan()` gives what was chosen as a `clean_plan`
+    """fastai's `ImageClassifierCleaner`, sorted by `worst_losses`; `plan()` returns what was chosen as a `clean_plan`
 
-    Raises `ImportError` where ipywidgets is missing."""
+    Raises `ImportError` if ipywidgets is missing."""
     def __init__(self,
         learn, # a Learner whose head has a `Flatten`
-        max_n:int=30, # photos of a class and split, worst first
-        height:int=128, # pixels of a photo, at most
-        width:int=256, # pixels of a photo, at most
+        max_n:int=30, # photos per class and split, worst first
+        height:int=128, # of a photo in pixels, at most
+        width:int=256, # of a photo in pixels, at most
     ):
-        # not fastai's `__init__`, which would run the body over every photo
-        if ImageClassifierCleaner is object: raise ImportError("The cleaner takes the package ipywidgets: pip install 'dogscats_course[clean]'")
+        require('clean', 'ipywidgets')
         self.learn, self.choices = learn, {}
         self.losses = [worst_losses(learn, None, ds_idx) for ds_idx in (0, 1)]
         self.default = self.iw = ImagesCleaner(learn.dls.vocab, max_n=max_n, height=height, width=width)
-        self.dd_cats, self.dd_ds = Dropdown(options=learn.dls.vocab), Dropdown(options=('Train', 'Valid'))
+        self.dd_cats = Dropdown(options=learn.dls.vocab)
+        self.dd_ds = Dropdown(options=('Train', 'Valid'))
         for dd in (self.dd_cats, self.dd_ds): dd.observe(self.on_change_ds, 'value')
         self.on_change_ds()
         self.widget = VBox([self.dd_cats, self.dd_ds, self.iw.widget])
-
-    def _card(self, row):
-        "A photo, its menu, and what was said of it"
-        menu = Dropdown(options=self.iw.opts, value=self.choices.get(row.file, '<Keep>'), layout={'width': 'max-content'})
-        menu.observe(lambda change: self.choices.update({row.file: change['new']}), 'value')
-        photo = widgets.Image(value=_thumb(row.file, self.iw.height, self.iw.width), format='jpeg', layout={'height': f'{self.iw.height}px', 'object_fit': 'contain'})
-        return VBox([photo, menu, Label(f'said {row.said} {row.sure:.0%}')])
 
     def on_change_ds(self,
         change=None, # what the menu passes; not used
@@ -92,11 +105,21 @@ class ImageCleaner(ImageClassifierCleaner):
         self.iw.fns = df.file.tolist()
         self.iw.widget.children = [self._card(row) for row in df.itertuples()]
 
-    def _ipython_display_(self):
-        where = 'A cleaner: where the widgets of Jupyter run, photos and menus are here.'  # and nowhere else
-        display({**self.widget._repr_mimebundle_(), 'text/plain': where}, raw=True)
+    def _card(self, row):
+        card = _photo_card(row, self.iw, self.choices.get(row.file, '<Keep>'))
+        card[1].observe(lambda change: self.choices.update({row.file: change['new']}), 'value')
+        return card
 
-    def plan(self)->pd.DataFrame: # as `clean_plan` gives it
-        "What was chosen so far, in all classes and splits"
-        return clean_plan(self.learn.dls.path, delete=[f for f, c in self.choices.items() if c == '<Delete>'],
-                          relabel={f: c for f, c in self.choices.items() if c not in ('<Keep>', '<Delete>')})
+# %% ../nbs/74_clean.ipynb #62eba503
+@patch
+def _ipython_display_(self:ImageCleaner):
+    words = 'A cleaner: in Jupyter, photos and menus are shown here.'
+    display({**self.widget._repr_mimebundle_(), 'text/plain': words}, raw=True)
+
+# %% ../nbs/74_clean.ipynb #4f046dcf
+@patch
+def plan(self:ImageCleaner)->pd.DataFrame: # as `clean_plan` returns it
+    "Plan what was chosen so far, in all classes and splits"
+    delete = [f for f, choice in self.choices.items() if choice == '<Delete>']
+    relabel = {f: choice for f, choice in self.choices.items() if choice not in ('<Keep>', '<Delete>')}
+    return clean_plan(self.learn.dls.path, delete, relabel)

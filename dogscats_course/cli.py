@@ -14,7 +14,7 @@ from pathlib import Path
 
 from . import __version__
 
-# %% ../nbs/90_cli.ipynb #e83572af
+# %% ../nbs/90_cli.ipynb #b824cee2
 def _command(commands, name, run, summary, example):
     "Add a command to `commands`, and return its parser; `run` will be called with the parsed arguments"
     parser = commands.add_parser(name, help=summary, description=summary, epilog=f'example: {example}')
@@ -54,7 +54,7 @@ def _point_latest(run):
         new.replace(latest)
     except OSError: new.unlink(missing_ok=True)
 
-# %% ../nbs/90_cli.ipynb #022265d6
+# %% ../nbs/90_cli.ipynb #8ebdb5be
 def _remove_empty(*folders):
     "Remove the folders, in order, up to the first that is not empty or does not exist"
     with suppress(OSError):
@@ -76,7 +76,7 @@ def _train_command(args):
     _point_latest(run)
     print(f'Model, figures, predictions and pictures of its mistakes: {run}')
 
-# %% ../nbs/90_cli.ipynb #ebeb73e0
+# %% ../nbs/90_cli.ipynb #e2f975a2
 def _add_train(commands):
     train = _command(commands, 'train', _train_command, 'Train a classifier and write a run folder.',
                      'dogscats train ~/photos --epochs 5 --limit 500')
@@ -94,7 +94,7 @@ def _add_train(commands):
     option('--limit', type=_at_least(1), metavar='N', help='at most N photos per class and split, for a quick try')
     option('--out', default='runs', metavar='FOLDER', help='where the run folder is created (default runs)')
 
-# %% ../nbs/90_cli.ipynb #ae9d0f55
+# %% ../nbs/90_cli.ipynb #bd957091
 def _check_csv(file):
     "Raise `FileExistsError` if `file` exists, and `FileNotFoundError` if there is no folder for it"
     from dogscats_course.atomic import check_new
@@ -102,7 +102,7 @@ def _check_csv(file):
     folder = Path(file).absolute().parent
     if not folder.is_dir(): raise FileNotFoundError(f"There is no folder {folder} to write {file} into.")
 
-# %% ../nbs/90_cli.ipynb #e4d39ba1
+# %% ../nbs/90_cli.ipynb #42f56e7c
 def _write_csv(predictions, file):
     "Write the table of `predict_files`, and print how many photos of each class it has"
     from dogscats_course.atomic import atomic_file
@@ -110,7 +110,7 @@ def _write_csv(predictions, file):
     counts = ', '.join(f'{n} {c}' for c, n in predictions.label.value_counts().items())
     print(f"{len(predictions)} photos: {counts}. Written to {file}")
 
-# %% ../nbs/90_cli.ipynb #4971b845
+# %% ../nbs/90_cli.ipynb #f0eb2f95
 def _print_predictions(predictions):
     "Print the table of `predict_files`, with probabilities in per cent"
     from dogscats_course.about import percent
@@ -131,7 +131,7 @@ def _predict_command(args):
     if n_bad: print(f"dogscats: {n_bad} of {len(predictions)} could not be read.", file=sys.stderr)
     return 2 if n_bad == len(predictions) else 0
 
-# %% ../nbs/90_cli.ipynb #ca778c7c
+# %% ../nbs/90_cli.ipynb #983435e1
 def _add_predict(commands):
     predict = _command(commands, 'predict', _predict_command, 'Predict what photos show.',
                        'dogscats predict runs/latest/model ~/photos --csv photos.csv')
@@ -194,13 +194,14 @@ def _add_cache(commands):
                      'dogscats data cache --clear')
     cache.add_argument('--clear', action='store_true', help='remove all of them')
 
-# %% ../nbs/90_cli.ipynb #776cc554
+# %% ../nbs/90_cli.ipynb #ffe8b501
 def _add_data(commands):
-    data = _command(commands, 'data', None, 'Get a data set, or check the layout of a folder.', 'dogscats data check ~/photos')
+    data = _command(commands, 'data', None, 'Get a data set, or check the layout of a folder.',
+                    'dogscats data check ~/photos')
     commands = data.add_subparsers(required=True, metavar='DATA')
     for add in (_add_sets, _add_check, _add_sort_kaggle, _add_cache): add(commands)
 
-# %% ../nbs/90_cli.ipynb #87a628a5
+# %% ../nbs/90_cli.ipynb #e6d50f3d
 _state_words = dict(new='new', updated='updated', same='unchanged', yours='changed by you')
 
 def _print_states(states, dest):
@@ -224,7 +225,7 @@ def _add_lessons(commands):
                          help='the folder (default lessons); lessons in it that you have changed are left alone')
     lessons.add_argument('--clear', action='store_true', help='leave out the outputs, to type along')
 
-# %% ../nbs/90_cli.ipynb #febab06c
+# %% ../nbs/90_cli.ipynb #afbb688e
 def _device_name(device):
     "Return the name of the GPU, or the number of the CPU's cores"
     import torch
@@ -236,7 +237,7 @@ def _memory():
     memory = psutil.virtual_memory()
     return f'{memory.available/2**30:.1f} of {memory.total/2**30:.1f} GiB free'
 
-# %% ../nbs/90_cli.ipynb #afbeded2
+# %% ../nbs/90_cli.ipynb #0b16f4de
 def _machine():
     "Return {what: value} of this machine"
     from fastai.vision.all import default_device
@@ -245,14 +246,14 @@ def _machine():
     return {'device': f'{device.type} ({_device_name(device)})', 'memory': _memory(),
             'feature dtype': fast_dtype(device), 'fast bfloat16': 'yes' if has_bfloat16(device) else 'no'}
 
-# %% ../nbs/90_cli.ipynb #2edcd9b7
+# %% ../nbs/90_cli.ipynb #475a0277
 def _photo_folder():
     "Return the folder of the real photos, or None if they are not on this machine"
     from fastai.vision.all import fastai_path
     folders = os.environ.get('DOGSCATS_DATA'), 'data/dogscats', fastai_path('data')/'dogscats'
     return next((folder for folder in folders if folder and Path(folder).is_dir()), None)
 
-# %% ../nbs/90_cli.ipynb #d5934bfe
+# %% ../nbs/90_cli.ipynb #e3593c82
 def _files():
     "Return {what: where it is, or the command that gets it}"
     from fastai.vision.all import fastai_path
@@ -280,7 +281,7 @@ def _add_doctor(commands):
 def _parser():
     "Return the parser of the command line"
     parser = argparse.ArgumentParser(prog='dogscats', epilog='example: dogscats train',
-        description='Tell dogs from cats, or the classes of any photos that lie in one folder per class.')
+        description='Tell dogs from cats, or any classes of photos, one folder per class.')
     parser.add_argument('--version', action='version', version=f'dogscats {__version__}')
     commands = parser.add_subparsers(required=True, metavar='COMMAND')
     for add in (_add_train, _add_predict, _add_data, _add_lessons, _add_doctor): add(commands)

@@ -38,7 +38,7 @@ _link = re.compile(r'''
     (?! [\w+.-]+: | \# | / )                   # unless the target is a web address or a place on the page,
     (?P<target> [^)"\#\s]+ )                   # and the target''', re.S | re.X)
 
-# %% ../nbs/80_course.ipynb #612f19d9
+# %% ../nbs/80_course.ipynb #7021797e
 def _repository_link(path, address):
     "Return the address of a file of the repository; `path` is relative to its root"
     kind = 'raw' if path.endswith(('.jpg', '.png', '.svg')) else 'blob'
@@ -84,11 +84,12 @@ def _copy_state(file, data, written):
     if current == data: return 'same'
     return 'updated' if _sha256(current) == written else 'yours'
 
-# %% ../nbs/80_course.ipynb #0576fb1b
+# %% ../nbs/80_course.ipynb #67a9f3b0
 def _check_dest(dest, source):
     "Raise `NotADirectoryError` for a file, and `ValueError` for the folder that the lessons come from"
     if dest.exists() and not dest.is_dir(): raise NotADirectoryError(f"{dest} is a file: give the name of a folder.")
-    if dest.resolve() == source.resolve(): raise ValueError(f"{dest} is where the lessons come from: choose another folder.")
+    if dest.resolve() == source.resolve():
+        raise ValueError(f"{dest} is where the lessons come from: choose another folder.")
 
 # %% ../nbs/80_course.ipynb #3c09a491
 def copy_lessons(
@@ -108,5 +109,5 @@ def copy_lessons(
             (dest/name).parent.mkdir(parents=True, exist_ok=True)
             with atomic_file(dest/name, overwrite=True) as tmp: tmp.write_bytes(data)
         if states[name] != 'yours': record[name] = _sha256(data)
-    with atomic_file(dest/_RECORD, overwrite=True) as tmp: tmp.write_text(json.dumps(record, indent=1), encoding='utf-8')
+    with atomic_file(dest/_RECORD, overwrite=True) as tmp: tmp.write_text(json.dumps(record, indent=1))
     return states

@@ -30,12 +30,12 @@ def _local():
     path = Path(named or 'data/dogscats')
     return path if path.is_dir() else None
 
-# %% ../nbs/22_data.ipynb #3e326500
+# %% ../nbs/22_data.ipynb #b17e01d1
 def _check_reachable(url):
     "Raise `OSError` within seconds if `url` cannot be reached"
     urlopen(Request(url, method='HEAD'), timeout=10).close()
 
-# %% ../nbs/22_data.ipynb #399d5b66
+# %% ../nbs/22_data.ipynb #724ef344
 def _download():
     "Return the folder of the real photos, downloaded once; raise `ConnectionError` if that fails"
     folder, archive = fastai_path('data')/'dogscats', fastai_path('archive')/'dogscats.tgz'
@@ -62,7 +62,7 @@ def dogscats(
     if (path/'sample').is_dir(): return path/'sample'
     raise FileNotFoundError(f"{path} has no folder `sample`. Use 'full', and `limit` for a quick try.")
 
-# %% ../nbs/22_data.ipynb #9287e7e5
+# %% ../nbs/22_data.ipynb #da1851dd
 def _photo_block(classes, size, batch_tfms=None, splitter=None):
     "Return a `DataBlock` of paths: photos squished to `size` pixels per side, labelled by the folder they lie in"
     image = TransformBlock(OpenPhoto(size), batch_tfms=IntToFloatTensor)
@@ -71,7 +71,7 @@ def _photo_block(classes, size, batch_tfms=None, splitter=None):
     get_class = partial(class_of, classes=set(classes))
     return DataBlock((image, label), get_y=get_class, splitter=splitter, item_tfms=squish, batch_tfms=batch_tfms)
 
-# %% ../nbs/22_data.ipynb #c470976e
+# %% ../nbs/22_data.ipynb #14031105
 def _check_at_least(name, value, least):
     "Raise `ValueError` if `value` is below `least`"
     if value < least: raise ValueError(f"{name} must be at least {least}, not {value}.")
@@ -92,21 +92,21 @@ def photo_dls(
     "Return `ImageDataLoaders` of photos that have been checked"
     _check_at_least('bs', bs, 1)
     _check_at_least('size', size, 32)
-    is_valid = range(len(train), len(train) + len(valid))
-    block = _photo_block(classes, size, batch_tfms, IndexSplitter(is_valid))
+    valid_idxs = range(len(train), len(train) + len(valid))
+    block = _photo_block(classes, size, batch_tfms, IndexSplitter(valid_idxs))
     if num_workers is None and default_device().type == 'cpu': num_workers = 0
     bs = min(bs, len(train))
     dls = ImageDataLoaders.from_dblock(block, [*train, *valid], bs=bs, num_workers=num_workers, **kwargs)
     dls.train.rng = random.Random(seed)
     return dls
 
-# %% ../nbs/22_data.ipynb #bef31f45
+# %% ../nbs/22_data.ipynb #5fe275f0
 def _limited(photos, limit, seed):
     "Return up to `limit` random rows of each split and class, in their old order"
     shuffled = photos.sample(frac=1, random_state=seed)
     return shuffled.groupby(['split', 'class']).head(limit).sort_index()
 
-# %% ../nbs/22_data.ipynb #fd5bfc39
+# %% ../nbs/22_data.ipynb #f605687d
 def _check_classes(photos, good, path):
     "Raise `LayoutError` if `good` has none of the `photos` of a split and class"
     left = set(zip(good['split'], good['class']))

@@ -7,53 +7,60 @@ __all__ = ['draw_animal', 'draw_dogscats']
 
 # %% ../nbs/05_draw.ipynb #8eb310fd
 import json, sys, tempfile
+from functools import partial
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 from fastcore.all import defaults, parallel
+from PIL import Image
 from threadpoolctl import threadpool_limits
 
-from .drawing.pen import _Pen, _maybe, _pick
+from .drawing.pen import _maybe, _Pen, _pick
 from .drawing.fur import _coat
 from .drawing.faces import _cat_head, _dog_head
 from .drawing.scenes import _SCENES
 from .drawing.poses import _bust, _collar, _ledge, _lie, _peek, _sit, _stand
 
+# %% ../nbs/05_draw.ipynb #5f88be6b
+_POSES = {  # pose: (share, (left, top, right, bottom) in units of half a head, on the ground)
+    _bust: (0.26, (-1.35, -1.4, 1.35, 1.3), False), _sit: (0.26, (-1.75, -1.4, 1.75, 3.15), True),
+    _lie: (0.18, (-1.5, -1.35, 2.7, 1.8), True), _stand: (0.16, (-1.4, -1.4, 3.3, 2.9), True),
+    _peek: (0.14, (-1.5, -1.4, 1.5, 1.25), False)}
+
+# %% ../nbs/05_draw.ipynb #2314fc3e
+def _placed(rng, img, pose):
+    "Return a pen on `img` that has its origin where the head belongs"
+    _, (left, top, right, bottom), grounded = _POSES[pose]
+    w, h, size, mirror = right - left, bottom - top, img.width, _maybe(rng, 0.5)
+    scale = size/max(w, h)*rng.uniform(0.72 if grounded else 0.8, 1.06)
+    corner = (size - np.array([w, h])*scale)*(rng.uniform(0.25, 0.75), rng.uniform(0.6, 1.) if grounded else 0.5)
+    origin = corner + np.array([right if mirror else -left, -top])*scale
+    return _Pen(img, scale, origin, mirror=mirror, light=_pick(rng, [(-0.6, -0.8), (0.6, -0.8), (-0.2, -1.)]))
+
 # %% ../nbs/05_draw.ipynb #d4079311
 def _graded(img, rng):
-    "Light, tint, vignette and a little noise, as a camera adds them"
+    "Add light, tint, a vignette and a little noise, as a camera does"
     n = img.width
     a = np.array(img, np.float32)
     u = np.linspace(-1, 1, n, dtype=np.float32)**2
-    dark = 1 - rng.uniform(.02, .1) * (u[:, None] + u)
-    tint = np.float32(rng.uniform(.78, 1.1) * (1 + np.array([1, .1, -1]) * rng.normal(0, .05)))
-    a *= dark[..., None] * tint
-    a += rng.uniform(1, 4) * rng.standard_normal((n, n, 1), dtype=np.float32)
+    dark = 1 - rng.uniform(0.02, 0.1)*(u[:, None] + u)
+    tint = np.float32(rng.uniform(0.78, 1.1)*(1 + np.array([1, 0.1, -1])*rng.normal(0, 0.05)))
+    a *= dark[..., None]*tint
+    a += rng.uniform(1, 4)*rng.standard_normal((n, n, 1), dtype=np.float32)
     return Image.fromarray(a.clip(0, 255, out=a).astype(np.uint8))
-
-# %% ../nbs/05_draw.ipynb #5f88be6b
-_POSES = {_bust: (.26, (-1.35, -1.4, 1.35, 1.3), False), _sit: (.26, (-1.75, -1.4, 1.75, 3.15), True),
-          _lie: (.18, (-1.5, -1.35, 2.7, 1.8), True), _stand: (.16, (-1.4, -1.4, 3.3, 2.9), True), _peek: (.14, (-1.5, -1.4, 1.5, 1.25), False)}
 
 # %% ../nbs/05_draw.ipynb #fb5f2c18
 def _draw(species, size, rng):
-    "One picture, every choice made by `rng`"
-    cat = species == 'cat'
-    scene = _pick(rng, _SCENES)
+    "Draw one picture, every choice made by `rng`"
+    cat, scene = species == 'cat', _pick(rng, _SCENES)
     img = scene(rng, (size + 1)//2).resize((size, size), Image.BICUBIC)
     coat = _coat(rng, species)
-    pose = _pick(rng, list(_POSES), [p for p, _, _ in _POSES.values()])
-    _, (left, top, right, bottom), grounded = _POSES[pose]
-    w, h, mirror = right - left, bottom - top, _maybe(rng, .5)
-    scale = size / max(w, h) * rng.uniform(.72 if grounded else .8, 1.06)
-    corner = (size - np.array([w, h])*scale) * (rng.uniform(.25, .75), rng.uniform(.6, 1.) if grounded else .5)
-    origin = corner + np.array([right if mirror else -left, -top])*scale
-    pen = _Pen(img, scale, origin, mirror=mirror, light=_pick(rng, [(-.6, -.8), (.6, -.8), (-.2, -1.)]))
+    pose = _pick(rng, list(_POSES), [share for share, _, _ in _POSES.values()])
+    pen = _placed(rng, img, pose)
     pose(pen, rng, coat, cat)
-    if pose in (_bust, _sit) and _maybe(rng, .3): _collar(pen, rng)
-    yaw, pitch, tilt = rng.uniform(-.42, .42), rng.uniform(-.12, .14), rng.normal(0, .1)
-    head = pen.moved((0, 0), tilt + yaw*.1, rng.uniform(.96, 1.1))
+    if pose in (_bust, _sit) and _maybe(rng, 0.3): _collar(pen, rng)
+    yaw, pitch, tilt = rng.uniform(-0.42, 0.42), rng.uniform(-0.12, 0.14), rng.normal(0, 0.1)
+    head = pen.moved((0, 0), tilt + yaw*0.1, rng.uniform(0.96, 1.1))
     (_cat_head if cat else _dog_head)(head, rng, coat, yaw, pitch)
     if pose is _peek: _ledge(pen, rng, coat)
     return _graded(img, rng)
@@ -63,8 +70,8 @@ _SPECIES = 'cat', 'dog'
 
 # %% ../nbs/05_draw.ipynb #de5b0930
 def _check_size(size):
-    "`ValueError` for a picture too small to draw"
-    if size < 32: raise ValueError(f'`size` is {size}: a picture needs at least 32 pixels a side.')
+    "Raise `ValueError` if a picture is too small to draw"
+    if size < 32: raise ValueError(f'size must be at least 32 pixels per side, not {size}.')
 
 # %% ../nbs/05_draw.ipynb #8b6f3756
 def draw_animal(
@@ -72,50 +79,58 @@ def draw_animal(
     size:int=224, # width and height in pixels, at least 32
     seed:int=0, # 0 or more: the same number draws the same animal
 )->Image.Image: # an RGB picture
-    "Draw one cat or dog in a scene of its own; `ValueError` for another species or a smaller size"
-    if species not in _SPECIES: raise ValueError(f"`species` is {species!r}: it must be 'cat' or 'dog'.")
+    "Draw one cat or dog in a scene of its own; raises `ValueError` for another species or a smaller size"
+    if species not in _SPECIES: raise ValueError(f"species must be 'cat' or 'dog', not {species!r}.")
     _check_size(size)
     return _draw(species, size, np.random.default_rng([seed, _SPECIES.index(species)]))
 
-# %% ../nbs/05_draw.ipynb #96606a89
-_DRAW_VERSION = 1   # goes up when the same seed draws other pictures
-
-# %% ../nbs/05_draw.ipynb #41c3a48f
-_NOTE = '.drawn.json'   # in a drawn folder: what it was drawn with
-
 # %% ../nbs/05_draw.ipynb #2cf3f28f
 def _file_plan(train, valid, test, seed):
-    "Each file of a data set, its species, and the four numbers that it is drawn from"
+    "Yield each file of a data set, its species, and the four numbers that it is drawn from"
     for split, (name, n, first) in enumerate([('train', train, 0), ('valid', valid, train)]):
         for s, species in enumerate(_SPECIES):
             for i in range(n): yield f'{name}/{species}s/{species}.{first + i}.jpg', species, [seed, split, s, i]
     for k, j in enumerate(np.random.default_rng([seed, 2]).permutation(2*test).tolist()):
-        yield f'test1/{k + 1}.jpg', _SPECIES[j % 2], [seed, 2, j % 2, j // 2]
+        yield f'test1/{k + 1}.jpg', _SPECIES[j % 2], [seed, 2, j % 2, j//2]
 
-# %% ../nbs/05_draw.ipynb #a1a6674e
-def _check_numbers(size, **numbers):
-    "`ValueError` unless such a data set can be drawn"
-    for k, v in numbers.items():
-        if v < 0: raise ValueError(f'`{k}` is {v}: it must be 0 or more.')
-    if not any(numbers[k] for k in ('train', 'valid', 'test')):
-        raise ValueError('`train`, `valid` and `test` are all 0: at least one of them must be more.')
-    _check_size(size)
+# %% ../nbs/05_draw.ipynb #21ae36b1
+def _draw_file(plan, folder, size):
+    "Draw one file of a plan into `folder`"
+    name, species, numbers = plan
+    (folder/name).parent.mkdir(parents=True, exist_ok=True)
+    _draw(species, size, np.random.default_rng(numbers)).save(folder/name, quality=92)
+
+# %% ../nbs/05_draw.ipynb #c3ad3961
+def _draw_files(plan, folder, size):
+    "Draw the files of `plan` into `folder`, on all cores if possible, with a progress bar"
+    n_workers = defaults.cpus if sys.platform == 'linux' else 0
+    method = 'fork' if n_workers else None
+    draw = partial(_draw_file, folder=folder, size=size)
+    with threadpool_limits(1): parallel(draw, plan, progress=True, n_workers=n_workers, method=method, chunksize=8)
+
+# %% ../nbs/05_draw.ipynb #96606a89
+_DRAW_VERSION = 1  # goes up when the same seed draws other pictures
+_NOTE = '.drawn.json'  # in a drawn folder: the numbers that it was drawn with
 
 # %% ../nbs/05_draw.ipynb #9a3bb885
 def _is_drawn(dest, made):
-    "Is `dest` this very set already? `FileExistsError` if something else is there"
+    "Return whether `dest` is this very set already; raises `FileExistsError` if something else is there"
     if not dest.exists(): return False
     note = dest/_NOTE
     if note.is_file() and note.read_text() == made: return True
     if dest.is_dir() and not any(dest.iterdir()): return False
-    what = 'another set of drawn pictures' if note.is_file() else 'files that were not drawn here' if dest.is_dir() else 'a file'
-    raise FileExistsError(f'{dest} holds {what}, which would be overwritten: give another `dest`, or move it away first.')
+    if note.is_file(): what = 'another set of drawn pictures'
+    else: what = 'files that were not drawn here' if dest.is_dir() else 'a file'
+    raise FileExistsError(f'{dest} holds {what}, which would be overwritten: choose another dest, or move it away first.')
 
-# %% ../nbs/05_draw.ipynb #21ae36b1
-def _draw_file(plan, folder, size):
-    name, species, numbers = plan
-    (folder/name).parent.mkdir(parents=True, exist_ok=True)
-    _draw(species, size, np.random.default_rng(numbers)).save(folder/name, quality=92)
+# %% ../nbs/05_draw.ipynb #a1a6674e
+def _check_numbers(size, **numbers):
+    "Raise `ValueError` unless such a data set can be drawn"
+    for k, v in numbers.items():
+        if v < 0: raise ValueError(f'{k} must be at least 0, not {v}.')
+    if not any(numbers[k] for k in ('train', 'valid', 'test')):
+        raise ValueError('train, valid and test are all 0: at least one of them must be more.')
+    _check_size(size)
 
 # %% ../nbs/05_draw.ipynb #7f49c76b
 def draw_dogscats(
@@ -128,21 +143,17 @@ def draw_dogscats(
 )->Path: # `dest`, with `train`, `valid` and `test1` in it
     """Draw cats and dogs in the course's folders; a second call with the same numbers returns at once
 
-    Raises `ValueError` for bad numbers, and `FileExistsError` if `dest` holds anything else, which is left as it is."""
+    Raises `ValueError` for bad numbers, and `FileExistsError` if `dest` holds anything else, which is not touched."""
     _check_numbers(size, train=train, valid=valid, test=test, seed=seed)
     dest = Path(dest).expanduser()
     made = json.dumps(dict(train=train, valid=valid, test=test, size=size, seed=seed, version=_DRAW_VERSION))
     if _is_drawn(dest, made): return dest
-    # elsewhere a new process would run the caller's script again
-    n_workers = defaults.cpus if sys.platform == 'linux' else 0
     dest.parent.mkdir(parents=True, exist_ok=True)
-    # drawn beside `dest` and renamed when whole: what is interrupted leaves nothing behind
-    with tempfile.TemporaryDirectory(prefix='.drawing-', dir=dest.parent) as tmp, threadpool_limits(1):
+    with tempfile.TemporaryDirectory(prefix='.drawing-', dir=dest.parent) as tmp:
         new = Path(tmp)/'set'
-        parallel(_draw_file, list(_file_plan(train, valid, test, seed)), folder=new, size=size, progress=True,
-                 n_workers=n_workers, method='fork' if n_workers else None, chunksize=8)
+        _draw_files(list(_file_plan(train, valid, test, seed)), new, size)
         (new/_NOTE).write_text(made)
-        if _is_drawn(dest, made): return dest   # another process was quicker
-        if dest.exists(): dest.rmdir()   # empty, or this fails
+        if _is_drawn(dest, made): return dest  # another process was quicker
+        if dest.exists(): dest.rmdir()  # empty, or this fails
         new.rename(dest)
     return dest

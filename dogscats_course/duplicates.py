@@ -32,7 +32,9 @@ def _phash(im):
 # %% ../nbs/72_duplicates.ipynb #7a468521
 def _photo_hashes(files):
     "Return N×256 float32: 1 for a bit that is set, and -1 for one that is not"
-    def one(f): return np.where(_phash(open_photo(f, size=8*_side)).ravel(), 1, -1)
+    def one(f):
+        bits = _phash(open_photo(f, size=8*_side)).ravel()
+        return np.where(bits, 1, -1)
     rows = parallel(one, files, threadpool=True, n_workers=defaults.cpus, progress=len(files) > 2000)
     return np.array(rows, dtype=np.float32).reshape(-1, _bits)
 
@@ -43,10 +45,11 @@ def _close_pairs(hashes, distance, block=1000):
     for i in range(0, len(hashes), block):
         differ = (_bits - hashes[i:i+block] @ hashes[i:].T)/2
         a, b = np.nonzero(np.triu(differ <= distance, 1))
-        found.append(np.stack([differ[a, b].astype(int), a + i, b + i]))
+        d = differ[a, b].astype(int)
+        found.append(np.stack([d, a + i, b + i]))
     return np.concatenate(found, axis=1)
 
-# %% ../nbs/72_duplicates.ipynb #72446765
+# %% ../nbs/72_duplicates.ipynb #bcdce2ca
 def _photo_table(photos, **kwargs):
     "Return the readable photos of a folder or a list, one row each: split, class, file"
     if isinstance(photos, (str, os.PathLike)): df = find_photos(photos, **kwargs)
@@ -100,7 +103,7 @@ def show_pairs(
         show_image(open_photo(p.file_a), ax=above, title=title)
         show_image(open_photo(p.file_b), ax=below, title=_photo_name(p.file_b, p.split_b, p.class_b))
 
-# %% ../nbs/72_duplicates.ipynb #efa0012c
+# %% ../nbs/72_duplicates.ipynb #a8a27531
 def _grouped(pairs):
     "Return the photos of `pairs`, one row each: split, class, file, group (a number)"
     sides = [pairs.filter(like=s).set_axis(['split', 'class', 'file'], axis=1) for s in ('_a', '_b')]

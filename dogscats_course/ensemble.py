@@ -62,7 +62,7 @@ def _untrained(head):
     apply_init(head, nn.init.kaiming_normal_)
     return head.requires_grad_()
 
-# %% ../nbs/70_ensemble.ipynb #726ec8de
+# %% ../nbs/70_ensemble.ipynb #ae978ff5
 @contextmanager
 def _other_head(learn, head):
     "Let `learn` have another head for a while"
@@ -70,14 +70,14 @@ def _other_head(learn, head):
     try: yield
     finally: learn.model[1] = own
 
-# %% ../nbs/70_ensemble.ipynb #5a4e64bb
+# %% ../nbs/70_ensemble.ipynb #d3670b53
 def _train_head(learn, seed, epochs):
     "Return a new head, trained from the random start of `seed`; `learn` is left unchanged"
     with no_random(seed), _other_head(learn, _untrained(learn.model[1])):
         with learn.removed_cbs(learn.fit_history), learn.no_logging(): learn.fit_head(epochs)
         return learn.model[1]
 
-# %% ../nbs/70_ensemble.ipynb #3b083405
+# %% ../nbs/70_ensemble.ipynb #e846bca4
 def _probs_of_heads(learn, heads, x):
     "Return the probabilities of each head for features `x`, heads×N×K"
     probs = []

@@ -22,7 +22,7 @@ def has_bfloat16(
     can = torch.cpu.get_capabilities().get
     return device.type == 'cpu' and bool(can('avx512_bf16') or can('amx_bf16'))
 
-# %% ../nbs/31_fastbody.ipynb #7e0bfc96
+# %% ../nbs/31_fastbody.ipynb #ec8ed25f
 def has_int8(
     device:torch.device, # where the body runs
 )->bool: # True on CPUs with AVX-512 VNNI
@@ -56,7 +56,7 @@ def _folded(m):
         else: layers.append(_folded(l))
     return nn.Sequential(*layers)
 
-# %% ../nbs/31_fastbody.ipynb #d58dcc72
+# %% ../nbs/31_fastbody.ipynb #b87331a2
 class _Grid(NamedTuple):
     "256 evenly spaced numbers: the byte q stands for (q - zero)*scale"
     scale: float
@@ -81,7 +81,7 @@ class _Quantize(nn.Module):
         q = x/self.grid.scale + self.grid.zero
         return q.round().clamp(0, 255).to(torch.uint8)
 
-# %% ../nbs/31_fastbody.ipynb #3e99a980
+# %% ../nbs/31_fastbody.ipynb #a5228eb9
 def _int8_weights(weight):
     "Return a convolution's weights in int8, and the scale of each output channel"
     scale = weight.abs().amax((1, 2, 3)).clamp(min=1e-8)/127
@@ -100,8 +100,8 @@ class _Int8Conv(nn.Module):
         self.weights = weight, scale, torch.zeros_like(scale, dtype=torch.int32), conv.bias
         self.y = (*y_grid, torch.uint8) if y_grid else (1., 0, torch.float32)
     def forward(self, x):
-        return torch.ops.onednn.qconv2d_pointwise(
-            x, *self.x_grid, *self.weights, *self.geometry, *self.y, 'relu', [], '')
+        conv = torch.ops.onednn.qconv2d_pointwise
+        return conv(x, *self.x_grid, *self.weights, *self.geometry, *self.y, 'relu', [], '')
 
 # %% ../nbs/31_fastbody.ipynb #c600146a
 class _MaxPool(nn.Module):
@@ -112,7 +112,7 @@ class _MaxPool(nn.Module):
         rows = torch.maximum(top, bottom)
         return torch.maximum(rows[..., ::2], rows[..., 1::2])
 
-# %% ../nbs/31_fastbody.ipynb #fb618f00
+# %% ../nbs/31_fastbody.ipynb #22432d19
 def _layers(body): return [l for l in body.modules() if not list(l.children())]
 
 def _only_vgg_layers(layers):
@@ -123,7 +123,7 @@ def _only_vgg_layers(layers):
     halve = all((l.kernel_size, l.stride, l.padding, l.ceil_mode) == (2, 2, 0, False) for l in pools)
     return halve and bool(re.fullmatch('p*(crp*)+', kinds))
 
-# %% ../nbs/31_fastbody.ipynb #c4496e5e
+# %% ../nbs/31_fastbody.ipynb #0c6b28d4
 def _int8_layers(layers, x):
     "Return `layers` in int8, their grids measured on the pictures `x`, and the output of the float ones for `x`"
     grid = _grid(x)
@@ -140,9 +140,6 @@ def _int8_layers(layers, x):
             x = int8[-1](x)
     return nn.Sequential(*int8), x
 
-# %% ../nbs/31_fastbody.ipynb #709b4cf3
-_agrees = 0.999 # cosine of int8's features and float32's, on average: below it, int8 is too coarse
-
 # %% ../nbs/31_fastbody.ipynb #2969b78b
 def _pooled(y):
     "Return the greatest number and the mean of each channel of `y`, as fastai's head pools them"
@@ -150,6 +147,8 @@ def _pooled(y):
     return torch.cat([greatest, mean], dim=1)
 
 # %% ../nbs/31_fastbody.ipynb #63c4828e
+_agrees = 0.999 # least cosine of int8's features and float32's, on average
+
 def _int8_body(body, x):
     """Return `body` in int8, its grids measured on the pictures `x`
 

@@ -6,27 +6,27 @@
 __all__ = ['is_cacheable', 'new_photos', 'cached_features', 'has_room']
 
 # %% ../nbs/34_features.ipynb #e29683ad
-import copy, hashlib, os, shutil, uuid
-from contextlib import ExitStack
+import copy, hashlib, os
+from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 
-import numpy as np
 import torch
-from fastcore.all import defaults, parallel
+from fastcore.all import defaults, parallel, patch
 
 from . import __version__
 from .processes import join_processes
 from .photos import OpenPhoto
 from .body import dtype_for, feature_layers, iter_features, network_input, pooled_features
 from .body import probe_pictures, transforms_key
-from .cache import Rows, _cache_bytes, _checksum, _evict, _file_stat, _read_rows, _row_dtype
-from .cache import _writable_folder, cache_folder
+from .cache import Rows, _fits, _key_folder, _pack, _read_rows, _row_dtype, _write_rows
 
 # %% ../nbs/34_features.ipynb #1b248662
 def _cache_key(learn, dl, dtype, upto):
-    "A hash of all that decides the features of a photo, but the photo"
+    "Compute a hash of everything that determines a photo's features except the photo"
     body, pool = feature_layers(learn, upto)
-    h = hashlib.blake2b(repr((body, pool, dtype, transforms_key(dl), torch.__version__, __version__)).encode(), digest_size=16)
+    made_of = body, pool, dtype, transforms_key(dl), torch.__version__, __version__
+    h = hashlib.blake2b(repr(made_of).encode(), digest_size=16)
     for t in body.state_dict().values(): h.update(t.cpu().contiguous().numpy().tobytes())
     return h.hexdigest()
 
@@ -36,87 +36,127 @@ def _file_hash(file): return hashlib.blake2b(Path(file).read_bytes(), digest_siz
 # %% ../nbs/34_features.ipynb #4b9675a2
 def is_cacheable(
     dl, # a DataLoader of photos
-)->bool: # whether features of its photos can be kept
-    "Whether `dl` does nothing with a path but open the photo that it names"
+)->bool: # whether the features of its photos can be cached
+    "Return whether `dl` does nothing with a path but open the photo there"
     return [type(f) for f in dl.dataset.tls[0].tfms.fs if f.name != 'noop'] == [OpenPhoto]
 
 # %% ../nbs/34_features.ipynb #d4d28725
+@dataclass
+class _Lookup:
+    "Photos, and the rows that the cache has for them"
+    files:list # paths of N photos
+    hashes:list # of the content of each
+    folder:Path # of their key
+    dtype:str=None # that the body runs in
+    upto:int=None # how many layers of it run, or None
+    tables:list=field(default_factory=list) # memory-mapped rows, one table per file in the folder
+    where:dict=field(default_factory=dict) # hash -> (which table, which row in it)
+
+    def add(self, table):
+        "Let the rows of `table` be found"
+        n = len(self.tables)
+        self.where |= {photo: (n, i) for i, photo in enumerate(table['photo'].tolist())}
+        self.tables.append(table)
+
+# %% ../nbs/34_features.ipynb #efc3366b
+@patch(as_prop=True)
+def new(self:_Lookup):
+    "The photos that have no row, as (hash, file) pairs, each content once"
+    return list({h: f for h, f in zip(self.hashes, self.files) if h not in self.where}.items())
+
+# %% ../nbs/34_features.ipynb #d932ceb1
+@patch
+def rows(self:_Lookup):
+    "Return the features of all photos"
+    return Rows(self.tables, [self.where[h] for h in self.hashes])
+
+# %% ../nbs/34_features.ipynb #46870420
+def _open_table(file, hashes):
+    "Return the rows of a cache file, and mark it as used if it has any of `hashes`; None if it has been removed"
+    try:
+        rows = _read_rows(file)
+        if hashes & set(rows['photo'].tolist()): os.utime(file)
+        return rows
+    except FileNotFoundError: return
+
+# %% ../nbs/34_features.ipynb #0d55d365
 def _look_up(learn, dl, files, upto=None):
-    "The form, the cache folder, the contents of `files`, the rows kept, where each content lies in them, and the (content, file) pairs that are new"
+    "Look for the features of `files` in the cache"
     dtype = dtype_for(learn, len(files))
-    folder = _writable_folder(cache_folder()/_cache_key(learn, dl, dtype, upto))
-    photos = parallel(_file_hash, files, threadpool=True, n_workers=defaults.cpus, progress=False)
-    kept, where = [], {}
-    for f in sorted(folder.glob('*-*.rows')):
-        try:
-            rows = _read_rows(f)
-            if not len(rows): continue
-            found = {p: (len(kept), i) for i, p in enumerate(rows['photo'].tolist())}
-            if found.keys() & set(photos): os.utime(f)  # used
-        except FileNotFoundError: continue  # another process has removed it
-        kept.append(rows)
-        where |= found
-    return dtype, folder, photos, kept, where, list({p: f for p, f in zip(photos, files) if p not in where}.items())
+    hashes = parallel(_file_hash, files, threadpool=True, n_workers=defaults.cpus, progress=False)
+    cached = _Lookup(files, list(hashes), _key_folder(_cache_key(learn, dl, dtype, upto)), dtype, upto)
+    for f in sorted(cached.folder.glob('*-*.rows')):
+        table = _open_table(f, set(hashes))
+        if table is not None and len(table): cached.add(table)
+    return cached
+
+# %% ../nbs/34_features.ipynb #0a66a4e1
+def _row_batches(learn, cached, new):
+    "Compute the features of `new`, which are (hash, file) pairs, and yield them as rows, batch by batch"
+    dl = learn.dls.test_dl([file for _, file in new])
+    hashes = iter([h for h, _ in new])
+    batches = iter_features(learn, dl, cached.dtype, cached.upto)
+    for x, _ in batches: yield _pack(list(islice(hashes, len(x))), x)
+
+# %% ../nbs/34_features.ipynb #dc903a89
+def _compute_missing(learn, cached, new):
+    "Compute the features of `new`, which are (hash, file) pairs, and add them to the cache and to `cached`"
+    cached.add(_write_rows(cached.folder, _row_batches(learn, cached, new)))
+
+# %% ../nbs/34_features.ipynb #90b2d052
+def _compute_share(learn, cached, processes):
+    "Compute this process's part of the photos that are missing, while the others compute theirs"
+    processes.wait_for_everyone()
+    mine = cached.new[processes.process_index::processes.num_processes]
+    if mine: _compute_missing(learn, cached, mine)
+    processes.wait_for_everyone()
 
 # %% ../nbs/34_features.ipynb #9fc255b8
 def new_photos(
-    learn, # a Learner of `vgg_learner`
+    learn, # a Learner of `vgg_learner` or `vision_learner`
     files:list, # paths of photos
 )->list: # those whose features `cached_features` would compute
-    "Which photos are not in the cache"
+    "List the photos that are not in the cache"
     files = list(files)
-    return [f for _, f in _look_up(learn, dl, files)[-1]] if files and is_cacheable(dl := learn.dls.test_dl(files)) else files
+    if not files: return files
+    dl = learn.dls.test_dl(files)
+    return [f for _, f in _look_up(learn, dl, files).new] if is_cacheable(dl) else files
 
 # %% ../nbs/34_features.ipynb #f0f1e5c9
 def cached_features(
-    learn, # a Learner of `vgg_learner`
+    learn, # a Learner of `vgg_learner` or `vision_learner`
     files:list, # paths of photos
     upto:int=None, # as in `iter_features`
-)->Rows: # N×1,024, in the order of `files`
-    "The features of photos: from the cache, or computed and put there; where there are several processes, each computes a part"
-    if not is_cacheable(dl := learn.dls.test_dl(files)): return pooled_features(learn, dl)[0]
+)->Rows|torch.Tensor: # N×1,024, in the order of `files`; a tensor if they cannot be cached
+    "Return features from the cache; compute and add those that are missing, each process a part of them"
+    dl = learn.dls.test_dl(files)
+    if not is_cacheable(dl): return pooled_features(learn, dl)[0]
     files = list(files)
-    dtype, folder, photos, kept, where, new = _look_up(learn, dl, files, upto)
+    cached = _look_up(learn, dl, files, upto)
     if processes := join_processes():
-        processes.wait_for_everyone()  # nobody writes before all have looked
-        if mine := new[processes.process_index::processes.num_processes]: _compute_missing(learn, dtype, mine, folder, kept, where, upto)
-        processes.wait_for_everyone()
-        dtype, folder, photos, kept, where, new = _look_up(learn, dl, files, upto)
-    if new: _compute_missing(learn, dtype, new, folder, kept, where, upto)  # alone, or on a machine that does not share its cache folder with the others
-    return Rows(kept, [where[p] for p in photos])
+        _compute_share(learn, cached, processes)
+        cached = _look_up(learn, dl, files, upto)
+    # in one process, all that is new; in several, only what lies on a machine that does not share its cache folder
+    if cached.new: _compute_missing(learn, cached, cached.new)
+    return cached.rows()
 
-# %% ../nbs/34_features.ipynb #dc903a89
-def _compute_missing(learn, dtype, new, folder, kept, where, upto):
-    "Append the features of `new` ((content, path) pairs) to a cache file of our own, and to `kept` and `where`"
-    n = 0
-    with ExitStack() as stack:
-        for x, _ in iter_features(learn, learn.dls.test_dl([f for _, f in new]), dtype, upto):
-            x = x.cpu().numpy().clip(-65504, 65504).astype(np.float16)  # float16's greatest
-            # open to the end: what is removed meanwhile, by `clear_features` say, stays readable here
-            if not n:
-                folder.mkdir(parents=True, exist_ok=True)  # `clear_features` may have removed it
-                file = stack.enter_context((folder/f'{uuid.uuid4().hex}-{x.shape[1]}.rows').open('w+b'))
-            rows = np.empty(len(x), _row_dtype(x.shape[1]))
-            rows['photo'], rows['x'] = [p for p, _ in new[n:n+len(x)]], x
-            rows['sum'] = [_checksum(r['photo'].tobytes(), r['x'].tobytes()) for r in rows]
-            file.write(rows.tobytes())
-            file.flush()
-            n += len(x)
-        where |= {p: (len(kept), i) for i, (p, _) in enumerate(new)}
-        kept.append(np.memmap(file, rows.dtype, 'r', shape=n))
-    _evict(folder.parent, Path(file.name))
+# %% ../nbs/34_features.ipynb #b30d33d1
+def _row_bytes(learn, dl, upto):
+    "Compute the size of a photo's row in the cache"
+    body, to_row = feature_layers(learn, upto)
+    x = network_input(dl, probe_pictures()[:1])
+    with torch.no_grad(): row = to_row(copy.deepcopy(body).eval()(x))
+    return _row_dtype(row.shape[1]).itemsize
 
 # %% ../nbs/34_features.ipynb #37bc0502
 def has_room(
-    learn, # a Learner of `vgg_learner`
+    learn, # a Learner of `vgg_learner` or `vision_learner`
     upto:int, # as in `iter_features`
-)->bool: # whether `cached_features` would fit
-    "Whether the rows of a Learner's own photos fit into the cache, and take no more than half of the disk that is free or theirs already"
+)->bool: # whether `cached_features` of all its photos would fit
+    "Return whether the rows of a Learner's own photos fit into the cache, and into half of the disk space left to them"
     splits = [list(ds.items) for ds in (learn.dls.train_ds, learn.dls.valid_ds) if len(ds)]
     dl = learn.dls.test_dl(splits[0][:1])
-    body, pool = feature_layers(learn, upto)
-    with torch.no_grad(): width = pool(copy.deepcopy(body).eval()(network_input(dl, probe_pictures()[:1]))).shape[1]
-    theirs = [_cache_key(learn, dl, dtype, upto) for dtype in {dtype_for(learn, len(files)) for files in splits}]
-    room = shutil.disk_usage(next(d for d in (cache_folder(), *cache_folder().parents) if d.exists())).free
-    room += sum(_file_stat(f)[0] for recipe in theirs for f in (cache_folder()/recipe).glob('*.rows'))
-    return sum(map(len, splits))*_row_dtype(width).itemsize <= min(_cache_bytes, room/2)
+    dtypes = {dtype_for(learn, len(files)) for files in splits}
+    keys = [_cache_key(learn, dl, dtype, upto) for dtype in dtypes]
+    photos = sum(map(len, splits))
+    return _fits(photos*_row_bytes(learn, dl, upto), keys)

@@ -34,12 +34,12 @@ def vgg_splitter(
     body = m[0][0]
     return L(body[:_LAST_BLOCK], body[_LAST_BLOCK:], m[1:]).map(params)
 
-# %% ../nbs/40_frozen.ipynb #a4c6a9cc
+# %% ../nbs/40_frozen.ipynb #e6904028
 def _trained_groups(model):
     "Whether the body up to its last block, the last block, and the head train"
     return tuple(any(p.requires_grad for p in group) for group in vgg_splitter(model))
 
-# %% ../nbs/40_frozen.ipynb #c02b43a0
+# %% ../nbs/40_frozen.ipynb #b10db071
 def _frozen_upto(model):
     "Return the number of frozen layers before a last block that trains, or None if the whole body is frozen"
     _, block, _ = _trained_groups(model)
@@ -62,7 +62,7 @@ def _items(ds):
     if isinstance(ds.items, pd.DataFrame): return ds.items.values.tolist()
     return list(ds.items)
 
-# %% ../nbs/40_frozen.ipynb #94a1d5c4
+# %% ../nbs/40_frozen.ipynb #cff443d6
 def _split_key(learn, ds, upto):
     "Return a key that changes with the photos, with their preprocessing, and with the weights up to `upto`"
     # training after this must not depend on random numbers that a transform draws here
@@ -105,7 +105,7 @@ def _tensor_dl(x, y, bs, **kwargs):
     def batch(idxs): return x[idxs], y[idxs]
     return DataLoader(list(range(len(x))), bs=bs, create_batch=batch, **kwargs)
 
-# %% ../nbs/40_frozen.ipynb #8723460f
+# %% ../nbs/40_frozen.ipynb #564da822
 def _from_rows(model, upto, x):
     "Return the output of the layers after `upto` for a batch of rows"
     if upto is None: return split_head(model[1])[1](x)
@@ -123,7 +123,7 @@ def _forward(model, upto, bfloat16, x):
     except torch.OutOfMemoryError: raise gpu_memory_error(len(x)) from None
     return y.float()
 
-# %% ../nbs/40_frozen.ipynb #55dbe488
+# %% ../nbs/40_frozen.ipynb #d0f1b07a
 def _is_plain(tfm):
     "Whether a transform does the same to a photo every time, and no more than squish and normalize it"
     if isinstance(tfm, Resize): return tfm.method == ResizeMethod.Squish
@@ -143,7 +143,7 @@ def _sees_photos(cb):
     if isinstance(cb, HookCallback): return True
     return hasattr(type(cb), 'before_batch') and not isinstance(cb, _HARMLESS)
 
-# %% ../nbs/40_frozen.ipynb #fb446cd1
+# %% ../nbs/40_frozen.ipynb #1d1dfe58
 def _setup_reason(learn):
     "Why photos cannot be replaced by rows, whatever layers are frozen; '' if nothing is against it"
     dl = learn.dls.train
@@ -162,7 +162,7 @@ def _has_tail(head):
     try: return bool(split_head(head))
     except ValueError: return False
 
-# %% ../nbs/40_frozen.ipynb #951e5e5b
+# %% ../nbs/40_frozen.ipynb #710307a6
 def _layers_reason(learn):
     "Why the layers that train need photos; '' if rows are enough"
     body, block, head = _trained_groups(learn.model)
@@ -171,12 +171,12 @@ def _layers_reason(learn):
     if block: return '' if has_room(learn, _LAST_BLOCK) else 'no room for the rows on the disk'
     return '' if _has_tail(learn.model[1]) else 'the head cannot be cut'
 
-# %% ../nbs/40_frozen.ipynb #6b3a700b
+# %% ../nbs/40_frozen.ipynb #f65d2807
 def _why_photos(learn):
     "Why `learn` must train on photos, in words; '' if it can train on rows"
     return _setup_reason(learn) or _layers_reason(learn)
 
-# %% ../nbs/40_frozen.ipynb #3402e188
+# %% ../nbs/40_frozen.ipynb #49a8556b
 def _drop_frozen_grads(model):
     "Remove old gradients from parameters that no longer train"
     for p in model.parameters():

@@ -33,7 +33,7 @@ def _one_thread():
     try: yield
     finally: torch.set_num_threads(n)
 
-# %% ../nbs/41_head.ipynb #8b7e095c
+# %% ../nbs/41_head.ipynb #10486b0d
 @contextmanager
 def _swapped(learn, **attrs):
     "Give `learn` other attributes for a block of code, and its own afterwards"
@@ -58,8 +58,8 @@ def fit_head(self:Learner,
     if epochs < 1: raise ValueError(f"epochs must be at least 1, not {epochs}.")
     _, tail = split_head(self.model[1])
     head = dict(model=tail, dls=_head_dls(self), splitter=trainable_params, opt=None)
-    with _swapped(self, **head), _one_thread():
-        fit_on_main_process(self, lambda: self.fit_one_cycle(epochs, lr, **kwargs))
+    def fit(): self.fit_one_cycle(epochs, lr, **kwargs)
+    with _swapped(self, **head), _one_thread(): fit_on_main_process(self, fit)
 
 # %% ../nbs/41_head.ipynb #81f2de9c
 def head_probs(

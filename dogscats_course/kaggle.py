@@ -23,7 +23,7 @@ def _link_or_copy(file, dest):
     try: os.link(file, dest)
     except OSError: shutil.copyfile(file, dest)  # another disk, or one without links
 
-# %% ../nbs/71_kaggle.ipynb #1bc706b6
+# %% ../nbs/71_kaggle.ipynb #883a20e0
 class _KaggleFile(NamedTuple):
     "A file in a folder or in a zip"
     path:str # where it lies, with forward slashes
@@ -54,7 +54,7 @@ def _in_folder(folder, dest, stack):
         if f.suffix == '.zip': yield from _in_zip(f, stack)
         else: yield _KaggleFile(f.as_posix(), f.stat().st_size, on_disk=f)
 
-# %% ../nbs/71_kaggle.ipynb #df6b220f
+# %% ../nbs/71_kaggle.ipynb #e282dcd9
 def _photo_key(path):
     "Return ('cats', 'dogs' or 'test1', number) for a photo of Kaggle's, and None for any other file"
     folder, name = ('', *path.split('/'))[-2:]
@@ -71,7 +71,7 @@ def _kaggle_photos(files):
         if key := _photo_key(file.path): found.setdefault(key, file)
     return found
 
-# %% ../nbs/71_kaggle.ipynb #f1bd8575
+# %% ../nbs/71_kaggle.ipynb #d300ed01
 def _hold_out(numbers, n, rng):
     "Return `numbers` without `n` of them, and these"
     held = set(rng.sample(numbers, n))
@@ -88,17 +88,18 @@ def _sort_plan(keys, valid, sample, seed, source):
         for split, mine, n in zip(('train', 'valid'), _hold_out(numbers, valid, rng), sample, strict=True):
             if n > len(mine): raise ValueError(f"{source} has only {len(mine)} {cls} for {split}: too few for a sample of {n}.")
             photos = {f'{split}/{cls}/{cls[:-1]}.{i}.jpg': (cls, i) for i in mine}
-            plan |= photos | {f'sample/{p}': photos[p] for p in rng.sample(list(photos), n)}
+            repeated = rng.sample(list(photos), n)
+            plan |= photos | {f'sample/{path}': photos[path] for path in repeated}
     return plan | {f'test1/{n}.jpg': (c, n) for c, n in sorted(keys) if c == 'test1'}
 
-# %% ../nbs/71_kaggle.ipynb #b56d772e
+# %% ../nbs/71_kaggle.ipynb #ad9831d5
 _sorted_folders = 'train', 'valid', 'test1', 'sample'
 
 def _files_in(dest):
     "Return the files in the folders that a sorting makes"
     return [f for d in _sorted_folders for f in (dest/d).rglob('*') if f.is_file()]
 
-# %% ../nbs/71_kaggle.ipynb #53530567
+# %% ../nbs/71_kaggle.ipynb #d43d3f1a
 def _sweep(dest):
     "Remove the files that an earlier sorting did not finish"
     for f in _files_in(dest):
@@ -148,7 +149,7 @@ def _one_zip_error(source):
     try: yield
     except _zip_errors as e: raise ValueError(f"{source} is damaged, incomplete, or not a zip ({e}): download it again.") from None
 
-# %% ../nbs/71_kaggle.ipynb #096fbc9e
+# %% ../nbs/71_kaggle.ipynb #cc799f83
 def _check_photos(keys, source):
     "Raise `ValueError` if none of the photos can be trained on"
     if any(c != 'test1' for c, _ in keys): return
@@ -168,8 +169,7 @@ def sort_kaggle(
     Raises `FileNotFoundError`; `ValueError` if `source` is damaged or has too few photos; `FileExistsError` if `dest`
     holds other photos; `OSError` if the disk is too small."""
     source, dest = Path(source), Path(dest).resolve()
-    if not source.exists():
-        raise FileNotFoundError(f"There is no file or folder {source} (the working directory is {Path.cwd()}).")
+    if not source.exists(): raise FileNotFoundError(f"There is no file or folder {source} (the working directory is {Path.cwd()}).")
     if valid < 1: raise ValueError(f"valid must be at least 1, not {valid}.")
     if min(sample) < 0: raise ValueError(f"sample must be two numbers of at least 0, not {tuple(sample)}.")
     if dest == source.resolve(): raise ValueError(f"{dest} is the source itself: choose another folder to sort into.")
@@ -192,14 +192,14 @@ def clip_losses(
     losses = [-np.log(p.clip(max(c, floor), 1 - c)).mean() for c in clips]
     return pd.DataFrame(dict(clip=list(clips), log_loss=losses))
 
-# %% ../nbs/71_kaggle.ipynb #8ad06ec1
+# %% ../nbs/71_kaggle.ipynb #5ccd9ccc
 def _dog_column(vocab):
     "Return the place of the dogs among the classes"
     found = [i for i, c in enumerate(vocab) if c.lower() in ('dog', 'dogs')]
     if len(found) != 1: raise ValueError(f"Exactly one class must be called dog or dogs; the classes are {', '.join(vocab)}.")
     return found[0]
 
-# %% ../nbs/71_kaggle.ipynb #a8f57e2a
+# %% ../nbs/71_kaggle.ipynb #1ce0e15b
 def _photo_numbers(files):
     "Return the numbers that the photos are named by"
     stems = [Path(f).stem for f in files]
@@ -209,7 +209,7 @@ def _photo_numbers(files):
     if len(set(numbers)) < len(numbers): raise ValueError("Two of the files have the same number: give each photo once.")
     return numbers
 
-# %% ../nbs/71_kaggle.ipynb #37e153db
+# %% ../nbs/71_kaggle.ipynb #3c611e91
 def _dog_probs(probs, n, vocab):
     "Return the probability of a dog for each of `n` photos"
     probs = np.asarray(probs, dtype=np.float64)

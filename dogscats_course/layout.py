@@ -27,7 +27,7 @@ def photos_below(
     "Return the photos in `path`, sorted"
     return sorted(get_image_files(path, recurse=recurse))
 
-# %% ../nbs/21_layout.ipynb #f5956dae
+# %% ../nbs/21_layout.ipynb #b58afd2a
 def _count(path):
     "Return how many photos lie in the folder `path`, and the first two, in words"
     photos = photos_below(path, recurse=False)
@@ -45,13 +45,13 @@ def _tree(path, depth=2, most=6, indent=''):
     if len(folders) > most: lines.append(f'{indent}  ... {len(folders)-most} more folders')
     return lines
 
-# %% ../nbs/21_layout.ipynb #4c42f4a2
+# %% ../nbs/21_layout.ipynb #39441d40
 def _wanted_tree(name):
     "Return the lines of a drawing of the course's layout, in a folder called `name`"
     classes = ['    cats/  photos', '    dogs/  photos']
     return [f'{name}/', '  train/', *classes, '  valid/', *classes]
 
-# %% ../nbs/21_layout.ipynb #682ca8af
+# %% ../nbs/21_layout.ipynb #74a3ceb8
 def _side_by_side(left, right):
     "Return two lists of lines as two columns"
     width = max(map(len, left)) + 4
@@ -79,7 +79,7 @@ def _file_slip(path):
     if path.suffix.lower() in _archives: return f"{path} is an archive: unpack it first, and give its folder."
     return f"{path} is a file, not a folder: give the path of the folder that holds the photos."
 
-# %% ../nbs/21_layout.ipynb #435cf804
+# %% ../nbs/21_layout.ipynb #a24f12b3
 def _kaggle_kind(path):
     "Return which of Kaggle's downloads `path` is or holds, as the second half of a sentence, or None"
     folders = [d for d in (path, path/'train') if d.is_dir()]
@@ -108,21 +108,21 @@ def _rename_slip(folders):
         right = _aliases.get(d.name.lower())
         if right and right not in names: return f"Rename the folder {d.name} to {right}."
 
-# %% ../nbs/21_layout.ipynb #df5f1b0b
+# %% ../nbs/21_layout.ipynb #45837cea
 def _half_slip(path, folders):
     "Return which of train and valid is missing from `folders` if the other is there, or None"
     names = {d.name for d in folders}
-    if 'valid' in names and 'train' not in names: return f"{path} has valid but no train: add train, with its classes."
+    if 'valid' in names and 'train' not in names: return f"{path} has valid but no train: add a folder train with the same classes."
     if 'train' in names and 'valid' not in names:
         return f"{path} has train but no valid. To hold out a part of train, give the path of train itself."
 
-# %% ../nbs/21_layout.ipynb #a6f2bee7
+# %% ../nbs/21_layout.ipynb #ba575ac2
 def _deep_slip(folders):
     "Return which of `folders` holds the photos, or None"
     for d in folders:
         if (d/'train').is_dir(): return f"The photos lie one folder too deep: give the path {d}."
 
-# %% ../nbs/21_layout.ipynb #ecf5dc0e
+# %% ../nbs/21_layout.ipynb #03078595
 def _packed_slip(path):
     "Return how to unpack the first archive in `path`, or None"
     for f in sorted(path.iterdir()):
@@ -187,7 +187,7 @@ def _labelled_photos(path, root):
     if slip: raise LayoutError(slip, root)
     return class_photos(path)
 
-# %% ../nbs/21_layout.ipynb #643d8580
+# %% ../nbs/21_layout.ipynb #fba6c448
 def _given_split(path):
     "Return (split, class, file) of each photo in `train` and `valid`; raise `LayoutError` if their classes differ"
     train, valid = (_labelled_photos(path/split, path) for split in ('train', 'valid'))
@@ -203,7 +203,7 @@ def _held_out(files, valid_pct, rng):
     n = max(1, round(len(files)*valid_pct))
     return rng.sample(files, min(n, len(files)-1))
 
-# %% ../nbs/21_layout.ipynb #ca6edf9a
+# %% ../nbs/21_layout.ipynb #7cae3d97
 def _random_split(path, valid_pct, seed):
     "Return (split, class, file) of each photo in class folders, `valid_pct` of each class held out"
     photos = _labelled_photos(path, path)
@@ -215,14 +215,14 @@ def _random_split(path, valid_pct, seed):
         valid.update(_held_out(files, valid_pct, rng))
     return sorted(('valid' if f in valid else 'train', c, f) for c, f in photos)
 
-# %% ../nbs/21_layout.ipynb #a17e7314
+# %% ../nbs/21_layout.ipynb #677272a6
 def _test_photos(path):
     "Return ('test', '', file) of each photo in `test` or else `test1`"
     for name in ('test', 'test1'):
         if (path/name).is_dir(): return [('test', '', f) for f in photos_below(path/name)]
     return []
 
-# %% ../nbs/21_layout.ipynb #ebee85ab
+# %% ../nbs/21_layout.ipynb #4e9a4d70
 def _checked_folder(path):
     "Return `path` as a `Path`; raise `FileNotFoundError` or `LayoutError` if its top is not laid out as it must be"
     path = Path(path)

@@ -72,7 +72,7 @@ def _bare_vgg(pretrained):
     net.features = make_layers(cfgs['D'], batch_norm=True)
     return net
 
-# %% ../nbs/42_learner.ipynb #15b777df
+# %% ../nbs/42_learner.ipynb #1345f6ab
 def _vgg16_learner(dls, weights, **kwargs):
     "A `vision_learner` of VGG16, with `vgg_weights` in its body or trained from scratch"
     kwargs = {'splitter': vgg_splitter, 'cut': -2, **kwargs}
@@ -87,14 +87,13 @@ def _vgg16_learner(dls, weights, **kwargs):
     learn.recipe = dict(arch=_arch_name(vgg16_bn), weights=weights)
     return learn
 
-# %% ../nbs/42_learner.ipynb #67603646
+# %% ../nbs/42_learner.ipynb #b477c893
 def _check_other(arch, weights):
     "Raise an error unless `weights` can be had for `arch`, which is not VGG16, and its package is installed"
     name = _arch_name(arch)
     if weights not in ('imagenet', None): raise ValueError(
         f"{weights!r} weights belong to vgg16_bn. For {name}, weights must be 'imagenet' (downloaded once) or None (from scratch).")
-    if isinstance(arch, str) and not find_spec('timm'):
-        raise ImportError(f"{name} needs the package timm: pip install timm")
+    if isinstance(arch, str) and not find_spec('timm'): raise ImportError(f"{name} needs the package timm: pip install timm")
 
 # %% ../nbs/42_learner.ipynb #ba2ff0c8
 def _other_learner(dls, arch, weights, **kwargs):
@@ -113,7 +112,7 @@ def _other_learner(dls, arch, weights, **kwargs):
 @delegates(vision_learner, but=['normalize', 'pretrained'])
 def vgg_learner(
     dls, # `DataLoaders` of photos, as `make_dls` gives them
-    weights='auto', # 'imagenet', 'bundled', a file, 'auto' (imagenet if it is on this machine, else bundled), or None: from scratch
+    weights='auto', # 'imagenet', 'bundled', a file, None (from scratch), or 'auto': imagenet if here, else bundled
     arch=vgg16_bn, # `vgg16_bn`; or any torchvision model, or the name of a timm one, with `weights` 'imagenet' or None
     metrics=accuracy, # what is printed after each epoch
     path='.', # where `lr_find`, `save` and `export` write: not into the photos' folder
@@ -121,7 +120,7 @@ def vgg_learner(
     cbs=None, # more callbacks
     **kwargs
 )->Learner: # frozen up to the head, unless `weights` is None
-    "Create fastai's `vision_learner` with the weights in its body, on the GPU if there is one, in the fastest precision"
+    "Create fastai's `vision_learner` with the weights in its body, on the GPU if there is one, in the fastest dtype"
     cbs = [FitHistory, FastFit, ChannelsLast, *L(cbs)] + ([] if train_bn else [BnFreeze])
     kwargs = dict(metrics=metrics, path=path, train_bn=train_bn, cbs=cbs, **kwargs)
     if arch is vgg16_bn: learn = _vgg16_learner(dls, weights, **kwargs)
@@ -133,27 +132,31 @@ def vgg_learner(
         learn.add_cbs([DefaultPrecision(precision), OOMAdvice])
     return learn
 
-# %% ../nbs/42_learner.ipynb #a4e2549b
+# %% ../nbs/42_learner.ipynb #7842da25
 def _group_names(learn, n):
     "Names for the `n` groups of a Learner's splitter"
     if learn.splitter is vgg_splitter: return ['body', 'last block', 'head']
     if n == 1: return ['all']
     return [f'body, part {i}' for i in range(1, n)] + ['head']
 
-# %% ../nbs/42_learner.ipynb #24004930
+# %% ../nbs/42_learner.ipynb #50495a26
 def _count(model, group):
     "Layers, trained layers, parameters and trained parameters of a group of parameters"
     ids = {id(p) for p in group}
-    layers = [[p for p in m.parameters(recurse=False) if id(p) in ids] for m in model.modules()]
-    params = [p for layer in layers for p in layer]
+    layers, trained_layers, params = 0, 0, []
+    for m in model.modules():
+        own = [p for p in m.parameters(recurse=False) if id(p) in ids]
+        layers += bool(own)
+        trained_layers += any(p.requires_grad for p in own)
+        params += own
     trained = [p for p in params if p.requires_grad]
-    return dict(layers=sum(map(bool, layers)), trained_layers=sum(any(p.requires_grad for p in ps) for ps in layers),
-                parameters=sum(p.numel() for p in params), trained_parameters=sum(p.numel() for p in trained))
+    sizes = [sum(p.numel() for p in ps) for ps in (params, trained)]
+    return dict(layers=layers, trained_layers=trained_layers, parameters=sizes[0], trained_parameters=sizes[1])
 
 # %% ../nbs/42_learner.ipynb #4c69a02c
 def trainable(
     learn:Learner, # any Learner
-)->pd.DataFrame: # group, layers, trained_layers, parameters, trained_parameters: one row per parameter group and one for all
+)->pd.DataFrame: # one row per group, and one for all: layers, trained_layers, parameters, trained_parameters
     "Count what trains and what is frozen, in layers and parameters"
     groups = learn.splitter(learn.model)
     counts = pd.DataFrame([_count(learn.model, g) for g in groups])

@@ -11,8 +11,7 @@ from copy import deepcopy
 from importlib.metadata import version
 from pathlib import Path
 
-import numpy as np
-import torch
+import numpy as np, torch
 from fastcore.all import getcallable
 from PIL import Image
 from torch import nn
@@ -48,7 +47,7 @@ class _PixelsToProbs(nn.Module):
         logits = self.model((photos - self.mean)/self.std)
         return self.activation(logits)
 
-# %% ../nbs/75_onnx_file.ipynb #f5359f9d
+# %% ../nbs/75_onnx_file.ipynb #ea6fb073
 def _onnx_metadata(learn):
     "Return the texts to store in the file: `classes` as JSON, `size` in pixels, `made_by`"
     classes = json.dumps(list(learn.dls.vocab), ensure_ascii=False)
@@ -66,7 +65,7 @@ def _to_onnx(whole, size, file, metadata):
     program.model.metadata_props.update(metadata)
     program.save(file, external_data=False)
 
-# %% ../nbs/75_onnx_file.ipynb #8ffe7e7a
+# %% ../nbs/75_onnx_file.ipynb #d3a16e7f
 def _probe_pixels(size):
     "Return two drawn cats and two dogs as a batch, 4×3×size×size"
     drawn = [draw_animal(species, size=size, seed=seed) for seed in (901, 902) for species in ('cat', 'dog')]
@@ -84,7 +83,7 @@ def _onnx_difference(whole, size, file):
     batch = _probe_pixels(size)
     return max(difference(batch), difference(batch[:1]))
 
-# %% ../nbs/75_onnx_file.ipynb #ffff565e
+# %% ../nbs/75_onnx_file.ipynb #62d13f8e
 def _check_dest(file):
     "Raise `FileExistsError` if `file` exists, and `FileNotFoundError` if there is no folder for it"
     check_new(file)
@@ -100,9 +99,10 @@ def export_onnx(
 )->Path: # the file
     """Write a classifier as ONNX, and check it against PyTorch before it gets its name
 
-    `photos`, N×3×size×size float32 RGB from 0 to 1, become `probabilities`, N×K; the metadata holds `classes` (JSON) and `size`.
-    Raises `FileExistsError`, `FileNotFoundError` if there is no folder for the file, `ImportError` if a package is missing,
-    and `ValueError` if a probability differs by more than 1e-4."""
+    `photos`, N×3×size×size float32 RGB from 0 to 1, become `probabilities`, N×K.
+    The metadata holds `classes` (JSON) and `size`.
+    Raises `FileExistsError`, `FileNotFoundError` if there is no folder for the file,
+    `ImportError` if a package is missing, and `ValueError` if a probability differs by more than 1e-4."""
     require('publish', 'onnx', 'onnxscript', 'onnxruntime')
     file = Path(file)
     _check_dest(file)

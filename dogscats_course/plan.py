@@ -50,7 +50,7 @@ def _relabelled(file, root, cls):
         raise ValueError(f"{file} cannot become {cls!r}: {split} must have class folders of both names.")
     return split.joinpath(cls, *inner[1:])
 
-# %% ../nbs/73_plan.ipynb #4e64b8c0
+# %% ../nbs/73_plan.ipynb #09a1d99f
 def _goals(delete, relabel):
     "Return {absolute path: its right class, or None if the photo is to go}"
     gone = {Path(os.path.abspath(f)): None for f in delete}
@@ -78,7 +78,7 @@ def clean_plan(
         rows.append((_relative(file, root), 'delete' if cls is None else 'relabel', _relative(to, root)))
     return pd.DataFrame(rows, columns=['file', 'action', 'to'])
 
-# %% ../nbs/73_plan.ipynb #0de31a8f
+# %% ../nbs/73_plan.ipynb #02568491
 def _full_path(root, file):
     "Return the absolute path of `file`, relative to `root`; raise an error if it leads elsewhere"
     file = Path(os.path.normpath(root/file))
@@ -110,7 +110,8 @@ def _record(moves, path):
     log.parent.mkdir(exist_ok=True)
     last = pd.read_csv(log).plan.max() if log.exists() else 0
     rows = [(last + 1, _relative(file, root), _relative(to, root)) for file, to in moves]
-    pd.DataFrame(rows, columns=['plan', 'file', 'to']).to_csv(log, mode='a', header=not last, index=False)
+    df = pd.DataFrame(rows, columns=['plan', 'file', 'to'])
+    df.to_csv(log, mode='a', header=not last, index=False)
 
 # %% ../nbs/73_plan.ipynb #1c12e622
 def _move_all(moves):
@@ -136,7 +137,7 @@ def apply_plan(
     n = sum(removed in to.parents for _, to in moves)
     print(f"Moved to {removed.name}, beside the photos: {n}. Moved to another class: {len(moves) - n}. undo_plan takes it back.")
 
-# %% ../nbs/73_plan.ipynb #e946d76a
+# %% ../nbs/73_plan.ipynb #ac20730f
 def _remove_empty(folder):
     "Remove `folder` and all folders in it that hold no files"
     inner = sorted((d for d in folder.rglob('*') if d.is_dir()), reverse=True)  # the deepest first

@@ -8,51 +8,76 @@ __all__ = ['predict_files']
 # %% ../nbs/60_predict.ipynb #0db5dac6
 import math, os
 from functools import partial
+from itertools import islice
 from pathlib import Path
 
 import pandas as pd
 from PIL import Image
-from fastai.vision.all import get_image_files, num_distrib, rank_distrib
+from fastai.vision.all import num_distrib, rank_distrib
 
 from .processes import gather_objects
 from .photos import Photo, photo_error
+from .layout import photos_below
 from .body import dtype_for, iter_features
 from .head import head_probs
 
 # %% ../nbs/60_predict.ipynb #dbbd69fe
 def _expand(paths):
-    "The files of `paths`, in order: a folder stands for the photos below it"
-    paths = [paths] if isinstance(paths, (str, os.PathLike)) else paths
-    return [f for p in map(Path, paths) for f in (sorted(get_image_files(p)) if p.is_dir() else [p])]
+    "Return the files that `paths` stand for, in order; a folder stands for the photos below it"
+    if isinstance(paths, (str, os.PathLike)): paths = [paths]
+    return [f for p in map(Path, paths) for f in (photos_below(p) if p.is_dir() else [p])]
 
 # %% ../nbs/60_predict.ipynb #cda49ff4
 def _photo_or_blank(ds, i):
-    "Item `i` of `ds`, and 1; or a blank photo and 0 where it cannot be opened"
+    "Return item `i` of `ds` and 1, or a blank photo and 0 if it cannot be opened"
     try: return *ds[i], 1
-    except Exception: return Photo.create(Image.new('RGB', (8, 8))), 0  # whatever Pillow raises: it has a dozen ways
+    except Exception: return Photo.create(Image.new('RGB', (8, 8))), 0  # Pillow raises a dozen kinds
+
+# %% ../nbs/60_predict.ipynb #c42478c6
+def _tolerant_dl(learn, files):
+    "Return a DataLoader of `files`, each with 1 or, if it cannot be opened, 0"
+    dl = learn.dls.test_dl(files)
+    return dl.new(create_item=partial(_photo_or_blank, dl.dataset))
 
 # %% ../nbs/60_predict.ipynb #0e8e4d60
 def _file_probs(learn, files, dtype):
-    "{file: probabilities} of those of `files` that can be opened"
-    dl, left, probs = learn.dls.test_dl(files), iter(files), {}
-    for x, ok in iter_features(learn, dl.new(create_item=partial(_photo_or_blank, dl.dataset)), dtype):
-        probs |= {f: p for p, good, f in zip(head_probs(learn, x).tolist(), ok.tolist(), left) if good}
+    "Return {file: probabilities} of those of `files` that can be opened"
+    waiting, probs = iter(files), {}
+    for x, opened in iter_features(learn, _tolerant_dl(learn, files), dtype):
+        batch = islice(waiting, len(x))  # the next files: the iterator remembers where the last batch ended
+        rows = zip(batch, head_probs(learn, x).tolist(), opened.tolist())
+        probs.update((f, p) for f, p, ok in rows if ok)
     return probs
+
+# %% ../nbs/60_predict.ipynb #be2e19dd
+def _shared_probs(learn, files):
+    "Return {file: probabilities} as `_file_probs`, computed by all processes together and known to each"
+    mine = files[rank_distrib()::max(1, num_distrib())]
+    found = _file_probs(learn, mine, dtype_for(learn, len(files))) if mine else {}
+    return dict(gather_objects(list(found.items())))
+
+# %% ../nbs/60_predict.ipynb #b593c114
+def _columns(vocab):
+    "Return the table's column names, all of them different"
+    probs = [f'{c}_probability' if c in ('file', 'label', 'error') else c for c in vocab]
+    return ['file', 'label', *probs, 'error']
+
+# %% ../nbs/60_predict.ipynb #01a689dc
+def _row(file, probs, vocab):
+    "Return the table's row for `file`; `probs` is None if it could not be opened"
+    if probs is None: return str(file), None, *[math.nan]*len(vocab), photo_error(file)
+    return str(file), vocab[probs.index(max(probs))], *probs, ''
 
 # %% ../nbs/60_predict.ipynb #991d6a55
 def predict_files(
     learn, # a Learner of `vgg_learner` or `load_classifier`
-    files, # a photo or a folder, or a list of them; all photos below a folder are taken
-)->pd.DataFrame: # a row a photo: file, label, a probability a class, error ('' where there is none)
-    "What is in each photo, or why it cannot be read; raises `FileNotFoundError` where there is no photo at all"
+    files, # a photo or a folder, or a list of them; a folder stands for all photos below it
+)->pd.DataFrame: # one row per photo: file, label, the probability of each class, error ('' if there is none)
+    "Classify each photo, or report why it cannot be read; raise `FileNotFoundError` if there is no photo at all"
     found = _expand(files)
-    if not found: raise FileNotFoundError(f"There is no photo in {', '.join(map(str, files)) if isinstance(files, (list, tuple)) else files}.")
+    if not found:
+        asked = ', '.join(map(str, files)) if isinstance(files, (list, tuple)) else files
+        raise FileNotFoundError(f"There is no photo in {asked}.")
     vocab = list(learn.dls.vocab)
-    some = [f for f in found if f.is_file()]
-    mine = some[rank_distrib()::max(1, num_distrib())]
-    probs = dict(gather_objects(list(_file_probs(learn, mine, dtype_for(learn, len(some))).items()) if mine else []))
-    rows = [(vocab[p.index(max(p))], *p, '') if (p := probs.get(f)) else (None, *[math.nan]*len(vocab), photo_error(f)) for f in found]
-    columns = [f'{c}_probability' if c in ('file', 'label', 'error') else c for c in vocab]
-    df = pd.DataFrame(rows, columns=['label', *columns, 'error'])
-    df.insert(0, 'file', [str(f) for f in found])
-    return df
+    probs = _shared_probs(learn, [f for f in found if f.is_file()])
+    return pd.DataFrame([_row(f, probs.get(f), vocab) for f in found], columns=_columns(vocab))

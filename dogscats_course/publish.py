@@ -94,11 +94,13 @@ def _saved_config(folder):
     "Return the `config.json` of a folder of `save_classifier`"
     return json.loads((Path(folder)/'config.json').read_text(encoding='utf-8'))
 
-# %% ../nbs/76_publish.ipynb #3a61567c
+# %% ../nbs/76_publish.ipynb #de13f2ee
 def _learner_config(learn):
     "Return the `config.json` that a Learner would be saved with, scored on its validation photos if it has any"
     scores = score(learn) if len(learn.dls.valid_ds) else None
-    with tempfile.TemporaryDirectory() as d: return _saved_config(save_classifier(learn, Path(d)/'model', scores=scores))
+    with tempfile.TemporaryDirectory() as d:
+        folder = save_classifier(learn, Path(d)/'model', scores=scores)
+        return _saved_config(folder)
 
 # %% ../nbs/76_publish.ipynb #50071283
 def _learner_and_config(model):
@@ -106,13 +108,13 @@ def _learner_and_config(model):
     if isinstance(model, Learner): return model, _learner_config(model)
     return load_classifier(model), _saved_config(model)
 
-# %% ../nbs/76_publish.ipynb #4f13997e
+# %% ../nbs/76_publish.ipynb #df026da6
 def _finite_scores(scores):
     "Return those of `scores` that are finite numbers"
     if not isinstance(scores, dict): return {}
     return {k: v for k, v in scores.items() if isinstance(v, (int, float)) and math.isfinite(v)}
 
-# %% ../nbs/76_publish.ipynb #ac38a604
+# %% ../nbs/76_publish.ipynb #4ce9d7fc
 def _accuracy(known):
     "Return the accuracy in per cent, with its interval if that is known, or None"
     if 'accuracy' not in known: return None
@@ -147,7 +149,7 @@ def _licence(license, weights):
     other = f"The body started from the weights {_escaped(weights)}; their licence: not given."
     return f"Of this model: {license or 'not given'}\n\n{_origins.get(weights, other)}"
 
-# %% ../nbs/76_publish.ipynb #05a33031
+# %% ../nbs/76_publish.ipynb #d47fee8d
 def _limits(weights, size):
     "Return the list of what the model cannot do"
     limits = ["It knows these classes and no others: whatever a photo shows, it predicts one of them.",
@@ -158,7 +160,7 @@ def _limits(weights, size):
         limits.append("Its filters were trained on ImageNet, and bring with them what ImageNet favours and lacks.")
     return '\n'.join(f'- {o}' for o in limits)
 
-# %% ../nbs/76_publish.ipynb #61537ecb
+# %% ../nbs/76_publish.ipynb #ae39d34c
 def _training(config):
     "Return a table of what it takes to train the model again"
     rows = {'network': config['arch'], 'starting weights': config['weights'] or 'none', 'seed': config.get('seed')}
@@ -187,7 +189,7 @@ def _markdown_page(front, title, sections):
     for heading, text in sections.items(): parts.append(f'## {heading}\n\n{text}\n' if heading else f'{text}\n')
     return '\n'.join(parts)
 
-# %% ../nbs/76_publish.ipynb #7f38f960
+# %% ../nbs/76_publish.ipynb #07545489
 def _how_to_load():
     "Return the section on loading a saved classifier with this package"
     url = repository_url()
@@ -212,7 +214,7 @@ def model_card(
     sections = {**_sections(config, license, data, use), 'How to load it': _how_to_load()}
     return _markdown_page(front, title or _title(config['classes']), sections)
 
-# %% ../nbs/76_publish.ipynb #633107d2
+# %% ../nbs/76_publish.ipynb #3805def2
 _space_functions = _to_rgb, open_photo, photo_error, onnx_pixels, onnx_probs, photo_page
 
 # %% ../nbs/76_publish.ipynb #19fb3539
@@ -256,7 +258,7 @@ def _space_readme(config, title, gradio, license=None, data=None, use=None):
             "`pip install -r requirements.txt`, then `python app.py`.")
     return _markdown_page(front, title, {**_sections(config, license, data, use), 'How it runs': runs})
 
-# %% ../nbs/76_publish.ipynb #75861780
+# %% ../nbs/76_publish.ipynb #26ab9679
 def _write_examples(folder, classes):
     "Write the drawn examples into `folder`, which is made only if there are any"
     for i, im in enumerate(_examples(classes), 1):

@@ -30,10 +30,9 @@ def _predictions(learn, root):
     "Return one row per validation photo: file, label, prediction, and the probability of each class"
     probs, targets = class_probs(learn)
     vocab = list(learn.dls.vocab)
-    df = pd.DataFrame(dict(
-        file=[f.relative_to(root).as_posix() for f in learn.dls.valid_ds.items],
-        label=[vocab[i] for i in targets],
-        prediction=[vocab[i] for i in probs.argmax(1)]))
+    files = [f.relative_to(root).as_posix() for f in learn.dls.valid_ds.items]
+    labels, predictions = ([vocab[i] for i in idxs] for idxs in (targets, probs.argmax(1)))
+    df = pd.DataFrame(dict(file=files, label=labels, prediction=predictions))
     columns = [f'{c}_probability' if c in df else c for c in vocab]
     return pd.concat([df, pd.DataFrame(probs.numpy(), columns=columns)], axis=1)
 
@@ -68,8 +67,9 @@ def _cams(learn, root):
     predicted = class_probs(learn)[0][idxs].argmax(1).tolist()
     photos, maps = cam_maps(learn, [learn.dls.valid_ds.items[i] for i in idxs], predicted)
     cams = [_thumbnail(Image.fromarray(overlay(p, m))) for p, m in zip(photos, maps)]
-    words = 'The mistakes with the greatest loss.' if wrong else 'No validation photo is wrong: these are the least sure.'
-    return words, [dict(card, cam=cam) for card, cam in zip(_cards(learn, root, idxs), cams)]
+    cards = [dict(card, cam=cam) for card, cam in zip(_cards(learn, root, idxs), cams)]
+    if wrong: return 'The mistakes with the greatest loss.', cards
+    return 'No validation photo is wrong: these are the least sure.', cards
 
 # %% ../nbs/62_report.ipynb #192f4878
 def _headline(metrics):
@@ -91,7 +91,8 @@ def _in_epochs(n): return f"{n} epoch{'' if n == 1 else 's'}"
 def _settings_table(learn, root, metrics, size):
     "Return what was trained, on what, for how long: {name: words}"
     fine_tune = metrics['fine_tune']
-    return {'photos': root,
+    return {
+        'photos': root,
         'network': learn.recipe['arch'],
         'pretrained weights': learn.recipe['weights'] or 'none',
         'photo size': f'{size}×{size} pixels',
@@ -108,20 +109,21 @@ def _most_confused(learn, n=3):
 # %% ../nbs/62_report.ipynb #3427e533
 def _command(settings):
     "Return the parts of the `dogscats train` command that `settings` stand for"
-    options = {k.replace('_', '-'): shlex.quote(str(v)) for k, v in settings.items() if k != 'data' and v is not None}
-    return [f"dogscats train {shlex.quote(str(settings['data']))}", *(f'--{k} {v}' for k, v in options.items())]
+    quoted = {k.replace('_', '-'): shlex.quote(str(v)) for k, v in settings.items() if v is not None}
+    return [f"dogscats train {quoted.pop('data')}", *(f'--{k} {v}' for k, v in quoted.items())]
 
 # %% ../nbs/62_report.ipynb #367587b4
 def _report(learn, root, metrics, settings, plots):
     "Return `report.html`; `plots` are the PNG files of its plots"
     template = (files('dogscats_course')/'assets'/'report.html').read_text(encoding='utf-8')
+    plots = {f.stem: _data_uri(f.read_bytes(), 'png') for f in plots}
+    views = [(title, _cards(learn, root, idxs)) for title, idxs in mistake_views(learn).items()]
     cam_words, cams = _cams(learn, root)
-    return jinja2.Environment(autoescape=True).from_string(template).render(
-        metrics=metrics, headline=_headline(metrics), classes=list(learn.dls.vocab), counts=_photo_counts(learn),
-        settings=_settings_table(learn, root, metrics, settings['size']),
-        plots={f.stem: _data_uri(f.read_bytes(), 'png') for f in plots}, most_confused=_most_confused(learn),
-        views=[(title, _cards(learn, root, idxs)) for title, idxs in mistake_views(learn).items()],
-        cam_words=cam_words, cams=cams, command=_command(settings), date=time.strftime('%Y-%m-%d'))
+    parts = dict(headline=_headline(metrics), classes=list(learn.dls.vocab), counts=_photo_counts(learn), metrics=metrics,
+        settings=_settings_table(learn, root, metrics, settings['size']), most_confused=_most_confused(learn),
+        command=_command(settings), date=time.strftime('%Y-%m-%d'))
+    page = jinja2.Environment(autoescape=True).from_string(template)
+    return page.render(plots=plots, views=views, cams=cams, cam_words=cam_words, **parts)
 
 # %% ../nbs/62_report.ipynb #72def4e4
 _figures = dict(history=plot_history, confusion=plot_confusion, calibration=plot_calibration,

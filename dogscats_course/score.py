@@ -23,7 +23,7 @@ def wilson_interval(
     interval = binomtest(int(right), int(n)).proportion_ci(0.95, method='wilson')
     return float(interval.low), float(interval.high)
 
-# %% ../nbs/50_score.ipynb #cfcfb337
+# %% ../nbs/50_score.ipynb #207c88f3
 def score_probs(
     probs, # N×K probabilities
     targets, # N indices of the true classes
@@ -43,7 +43,7 @@ def score(
     "Compute accuracy with its 95 % Wilson interval, and log-loss, on the validation photos"
     return score_probs(*class_probs(learn))
 
-# %% ../nbs/50_score.ipynb #c12ac0e0
+# %% ../nbs/50_score.ipynb #84856c82
 def prediction_text(
     prediction, # the predicted class
     confidence, # its probability, 0 to 1
@@ -53,7 +53,7 @@ def prediction_text(
     text = f'predicted: {prediction} {percent(float(confidence))}'
     return text if actual is None else f'actual: {actual}\n{text}'
 
-# %% ../nbs/50_score.ipynb #76911ac4
+# %% ../nbs/50_score.ipynb #8602dc90
 def _target_probs(probs, targets):
     "Return the probability of each photo's true class"
     return probs.gather(1, targets[:, None])[:, 0]
@@ -70,7 +70,7 @@ def worst_predictions(
     mistakes = by_loss[(predictions != targets)[by_loss]].tolist()
     return (mistakes or confidence.argsort().tolist())[:n], len(mistakes) > 0
 
-# %% ../nbs/50_score.ipynb #9f1a641e
+# %% ../nbs/50_score.ipynb #f5144cb8
 def _surest(confidence, mask, n):
     "Return the indices of up to `n` photos that `mask` selects, the surest first"
     idxs = np.flatnonzero(mask)

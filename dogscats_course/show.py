@@ -34,11 +34,12 @@ class OneHot(np.ndarray):
 # %% ../nbs/52_show.ipynb #09e72a3d
 def _titles(titles, classes):
     "Return one title per picture; a row of one-hot labels reads 'dogs [0 1]'"
-    if titles is None or np.ndim(titles) < 2: return titles
+    if np.ndim(titles) < 2: return titles
     rows = np.asarray(titles).astype(int)
-    return [f'{classes[row.argmax()] if classes is not None else ""} {row}'.strip() for row in rows]
+    if classes is None: return [str(row) for row in rows]
+    return [f'{classes[row.argmax()]} {row}' for row in rows]
 
-# %% ../nbs/52_show.ipynb #58164b5b
+# %% ../nbs/52_show.ipynb #970cf4a4
 def _opened(image):
     "Return a photo for its path; anything else is a picture already"
     return open_photo(image) if isinstance(image, (str, os.PathLike)) else image
@@ -64,13 +65,13 @@ def plots(
     for ax in axs.flat: ax.axis('off')
     for im, title, ax in zip(images, titles, axs.flat): show_image(im, ax=ax, title=title, cmap='gray')
 
-# %% ../nbs/52_show.ipynb #99a14aaa
+# %% ../nbs/52_show.ipynb #49544165
 def _plot_curves(ax, history, columns, styles):
     "Plot columns of a history, each in a style of its own; a dotted line marks where a new fit begins"
     epochs = np.arange(1, len(history) + 1)
-    for column, style in zip(columns, cycle(styles)):
-        ax.plot(epochs, history[column], style, label=column.replace('_', ' '))
-    for x in epochs[history.epoch == 0][1:]: ax.axvline(x - 0.5, color='grey', linestyle=':')
+    for name, style in zip(columns, cycle(styles)): ax.plot(epochs, history[name], style, label=name.replace('_', ' '))
+    starts = epochs[history.epoch == 0]
+    for x in starts[1:]: ax.axvline(x - 0.5, color='grey', linestyle=':')
     ax.legend()
 
 # %% ../nbs/52_show.ipynb #a4abe2a3
@@ -89,7 +90,7 @@ def plot_history(
     below.set(title='metrics on the validation photos', xlabel='epoch, over all fits')
     below.xaxis.set_major_locator(MaxNLocator(integer=True))
 
-# %% ../nbs/52_show.ipynb #a6491ca7
+# %% ../nbs/52_show.ipynb #88543ba6
 def _show_row(fig, heading, images, titles, n):
     "Show pictures below a heading, in a row with room for `n`"
     fig.suptitle(heading, fontweight='bold', x=0.01, ha='left')
@@ -105,12 +106,15 @@ def show_mistakes(
 ):
     "Show the views of `mistake_views`, each photo under its actual class, the predicted one and the confidence"
     probs, targets = class_probs(learn)
-    vocab, files, views = learn.dls.vocab, learn.dls.valid_ds.items, mistake_views(learn, n, seed)
-    def title(i): return prediction_text(vocab[probs[i].argmax()], probs[i].max(), vocab[targets[i]])
+    vocab, files = learn.dls.vocab, learn.dls.valid_ds.items
+    views = mistake_views(learn, n, seed)
+    confidence, predictions = probs.max(1)
+    def title(i): return prediction_text(vocab[predictions[i]], confidence[i], vocab[targets[i]])
     fig = plt.figure(figsize=(2.1*n, 2.7*len(views)), layout='constrained')
     for row, (heading, idxs) in zip(fig.subfigures(len(views), 1), views.items()):
         if not idxs: heading += ': none'
-        _show_row(row, heading, [open_photo(files[i]) for i in idxs], [title(i) for i in idxs], n)
+        images = [open_photo(files[i]) for i in idxs]
+        _show_row(row, heading, images, [title(i) for i in idxs], n)
 
 # %% ../nbs/52_show.ipynb #2f25ff6f
 def plot_confusion(
@@ -121,17 +125,18 @@ def plot_confusion(
     inches = min(3.5 + 0.3*n, 20)
     interpret(learn).plot_confusion_matrix(figsize=[inches, inches], plot_txt=n <= 40)
 
-# %% ../nbs/52_show.ipynb #7fdb5c8b
+# %% ../nbs/52_show.ipynb #ff969832
 def _calibration(probs, targets, bins):
     "Return confidence, accuracy, its 95 % interval (low, high) and number of photos, one row per bin that has any"
-    confidence, right = probs.max(1).values.numpy(), (probs.argmax(1) == targets).numpy()
+    confidence, predictions = (o.numpy() for o in probs.max(1))
+    right = predictions == targets.numpy()
     edges = np.linspace(1/probs.shape[1], 1, bins + 1)
     bin_of = np.digitize(confidence, edges[1:-1])
     rows = []
     for b in np.unique(bin_of):
-        mine = bin_of == b
-        low, high = wilson_interval(right[mine].sum(), mine.sum())
-        rows.append((confidence[mine].mean(), right[mine].mean(), low, high, mine.sum()))
+        sure, correct = confidence[bin_of == b], right[bin_of == b]
+        low, high = wilson_interval(correct.sum(), len(correct))
+        rows.append((sure.mean(), correct.mean(), low, high, len(correct)))
     return pd.DataFrame(rows, columns=['confidence', 'accuracy', 'low', 'high', 'photos'])
 
 # %% ../nbs/52_show.ipynb #9d0d8e26

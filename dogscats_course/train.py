@@ -12,67 +12,102 @@ from pathlib import Path
 import torch
 from fastai.vision.all import Learner, no_random, num_distrib, rank_distrib
 
-from .processes import fit_on_main_process, join_processes, silence_other_processes
+from .about import duration, percent, versions
 from .atomic import check_new
-from .about import duration, versions
+from .body import cached_body
 from .data import dogscats, make_dls
 from .fastbody import has_bfloat16
-from .body import cached_body
 from .features import new_photos
 from .learner import vgg_learner
+from .processes import fit_on_main_process, join_processes, silence_other_processes
+from .report import write_run
 from .score import score
-from .report import _write_run
 
 # %% ../nbs/63_train.ipynb #b9aee7a7
-def seconds_per_photo(f, x):
-    "Seconds a photo of `f(x)`, once warm"
+def seconds_per_photo(
+    f, # a function of a batch
+    x, # N×3×H×W photos
+)->float: # seconds
+    "Return how long `f(x)` takes per photo, once it has been called"
     f(x)
     start = time.time()
     f(x)
     return (time.time() - start)/len(x)
 
+# %% ../nbs/63_train.ipynb #526f7323
+def _sample(learn, bs):
+    "Return a batch of `bs` validation photos, with its channels last, as the body is run"
+    x = learn.dls.valid.new(bs=bs).one_batch()[0].as_subclass(torch.Tensor)
+    return x.contiguous(memory_format=torch.channels_last)
+
 # %% ../nbs/63_train.ipynb #c11282aa
 def _forward_seconds(learn):
-    "Seconds a photo in the fast body"
-    x = learn.dls.valid.new(bs=8).one_batch()[0].as_subclass(torch.Tensor).contiguous(memory_format=torch.channels_last)
-    with torch.no_grad(): return seconds_per_photo(cached_body(learn, learn.dls.valid)[0], x)
+    "Return the seconds per photo that computing features takes"
+    body = cached_body(learn, learn.dls.valid).body
+    with torch.no_grad(): return seconds_per_photo(body, _sample(learn, 8))
 
 # %% ../nbs/63_train.ipynb #05d8c83a
 def _fine_tune_seconds(learn, epochs):
-    "Seconds that `fine_tune(epochs)` takes on a CPU: its frozen epoch has the features already, then all of the body goes forward and backward"
-    x = learn.dls.valid.new(bs=4).one_batch()[0].as_subclass(torch.Tensor).contiguous(memory_format=torch.channels_last)
+    "Return the seconds that `fine_tune(epochs)` takes on a CPU"
     body = learn.model[0].eval().to(memory_format=torch.channels_last)
     def both(x):
         with torch.autocast('cpu', torch.bfloat16, enabled=has_bfloat16(x.device)): y = body(x.requires_grad_())
         return torch.autograd.grad(y.float().sum(), x)
-    forward = seconds_per_photo(both, x)/2  # backward to the activations costs as much as forward
-    return forward*epochs*(3*len(learn.dls.train_ds) + len(learn.dls.valid_ds))  # and backward to the weights once more
+    forward = seconds_per_photo(both, _sample(learn, 4))/2
+    return forward*epochs*(3*len(learn.dls.train_ds) + len(learn.dls.valid_ds))
 
 # %% ../nbs/63_train.ipynb #0e4367e2
-def _device(learn): return torch.cuda.get_device_name() if learn.dls.device.type == 'cuda' else str(learn.dls.device.type)
+def _device(learn): return torch.cuda.get_device_name() if learn.dls.device.type == 'cuda' else learn.dls.device.type
 
-# %% ../nbs/63_train.ipynb #3d682999
-def _estimate(learn, fine_tune):
-    "Say how long it will take; the epochs to fine-tune, by default 1 on a GPU and 0 on a CPU"
-    dls, n = learn.dls, len(learn.dls.train_ds) + len(learn.dls.valid_ds)
-    new, on_cpu = sum(len(new_photos(learn, ds.items)) for ds in (dls.train_ds, dls.valid_ds)), dls.device.type == 'cpu'
-    if new: print(f"Features of {new} photos: about {duration(new*_forward_seconds(learn))} on this machine ({_device(learn)}). Then the head trains in seconds.")
-    if new < n: print(f"Features of {n - new} photos are kept from before.")
-    if fine_tune is None and on_cpu: print("There is no GPU, so the body stays as it is. To train it for an epoch too (fine_tune=1, or --fine-tune 1) "
-                                           f"would take about {duration(_fine_tune_seconds(learn, 1))} more.")
-    elif fine_tune and on_cpu: print(f"Fine-tuning on the CPU: about {duration(_fine_tune_seconds(learn, fine_tune))}.")
-    return (0 if on_cpu else 1) if fine_tune is None else fine_tune
+def _feature_estimate(learn):
+    "Describe how long computing the features will take, and how many are cached"
+    datasets = learn.dls.train_ds, learn.dls.valid_ds
+    total, new = sum(map(len, datasets)), sum(len(new_photos(learn, ds.items)) for ds in datasets)
+    lines = []
+    if new:
+        wait = duration(new*_forward_seconds(learn))
+        lines.append(f"Features of {new} photos: about {wait} on this machine ({_device(learn)}). Then the head trains in seconds.")
+    if new < total: lines.append(f"Features of {total - new} photos are cached.")
+    return '\n'.join(lines)
+
+# %% ../nbs/63_train.ipynb #0b1e4b7a
+def _fine_tune_estimate(learn, epochs):
+    "Describe how long fine-tuning will take on a CPU, or would take if `epochs` is None; '' if there is nothing to say"
+    if learn.dls.device.type != 'cpu' or epochs == 0: return ''
+    wait = duration(_fine_tune_seconds(learn, epochs or 1))
+    if epochs: return f"Fine-tuning on the CPU: about {wait}."
+    return ("There is no GPU, so only the head is trained. "
+        f"Fine-tuning the whole network for one epoch (fine_tune=1, or --fine-tune 1) would take about {wait} more.")
 
 # %% ../nbs/63_train.ipynb #ece6c33e
-def _train(dls, epochs, fine_tune, weights):
-    "The trained Learner, and how many epochs it was fine-tuned"
-    learn = vgg_learner(dls, weights=weights)
-    with no_random(reproducible=False): fine_tune = _estimate(learn, fine_tune)  # what it draws at random decides nothing
+def _train(learn, epochs, fine_tune):
+    "Train the head, then fine-tune the whole network; return how many epochs that was"
+    with no_random(reproducible=False):
+        print(_feature_estimate(learn))
+        if words := _fine_tune_estimate(learn, fine_tune): print(words)
+    on_gpu = learn.dls.device.type == 'cuda'
+    if fine_tune is None: fine_tune = int(on_gpu)
     learn.fit_head(epochs)
-    if fine_tune and num_distrib() > 1 and dls.device.type == 'cuda':
+    if fine_tune and on_gpu and num_distrib() > 1:
         with learn.distrib_ctx(sync_bn=False): learn.fine_tune(fine_tune)
     elif fine_tune: fit_on_main_process(learn, lambda: learn.fine_tune(fine_tune))
-    return learn, fine_tune
+    return fine_tune
+
+# %% ../nbs/63_train.ipynb #d6f0e227
+def _metrics(learn, epochs, fine_tune, seed, start):
+    "Return how good a trained Learner is, and how it was made; `start` is when that began"
+    scores = score(learn)
+    n_valid = scores.pop('photos')
+    return dict(**scores, n_train=len(learn.dls.train_ds), n_valid=n_valid, epochs=epochs, fine_tune=fine_tune,
+        seconds=round(time.time() - start, 1), device=_device(learn), weights=learn.recipe['weights'],
+        seed=seed, versions=versions())
+
+# %% ../nbs/63_train.ipynb #b44b1dc2
+def _summary(metrics):
+    "Return the accuracy with its interval, the log-loss and the time, in a sentence"
+    accuracy, low, high = (percent(metrics[k], 1) for k in ('accuracy', 'accuracy_low', 'accuracy_high'))
+    return (f"Accuracy {accuracy} (95 % interval {low} to {high}) on {metrics['n_valid']} photos, "
+        f"log-loss {metrics['log_loss']:.3f}, in {duration(metrics['seconds'])}.")
 
 # %% ../nbs/63_train.ipynb #01125074
 def train_classifier(
@@ -81,29 +116,28 @@ def train_classifier(
     fine_tune:int=None, # epochs of the whole network after that; by default 1 on a GPU, 0 on a CPU
     weights='auto', # what the body starts from, as in `vgg_learner`
     size:int=224, # pixels a side
-    bs:int=64, # photos a batch
+    bs:int=64, # photos per batch
     seed:int=42, # decides the split, the order and the head's start
-    limit:int=None, # at most so many photos of each class and split
-    out=None, # a run folder to write: `model/`, report.html, pictures, metrics.json, history and predictions; None writes nothing
+    limit:int=None, # at most this many photos of each class and split
+    out=None, # a run folder to write, as `write_run` does; None writes nothing
 )->Learner: # trained
-    """Train a classifier on folders of photos, and say how good it is; several processes share the work
+    """Train a classifier on a folder of photos, and print how good it is; several processes share the work
 
-    Raises `LayoutError` and the other errors of `make_dls` and `vgg_learner`, and `FileExistsError` where `out` is not empty."""
-    if epochs < 1: raise ValueError(f"epochs is {epochs}: it is 1 at least.")
-    if fine_tune is not None and fine_tune < 0: raise ValueError(f"fine_tune is {fine_tune}: it is 0 at least.")
-    if out is not None: check_new(out)  # told before the work, not after it
+    Raises `LayoutError` and the other errors of `make_dls` and `vgg_learner`, and `FileExistsError`
+    if `out` is not empty."""
+    if epochs < 1: raise ValueError(f"epochs must be at least 1, not {epochs}.")
+    if fine_tune is not None and fine_tune < 0: raise ValueError(f"fine_tune must be at least 0, not {fine_tune}.")
+    if out is not None: check_new(out)
     start, processes = time.time(), join_processes()
     with no_random(seed), silence_other_processes():
         root = dogscats(path) if path in ('drawn', 'sample', 'full') else Path(path)
-        learn, fine_tune = _train(make_dls(root, bs=bs, size=size, seed=seed, limit=limit), epochs, fine_tune, weights)
-        scores = score(learn)
-    n_valid = scores.pop('photos')
-    metrics = dict(**scores, n_train=len(learn.dls.train_ds), n_valid=n_valid, epochs=epochs, fine_tune=fine_tune,
-                   seconds=round(time.time() - start, 1), device=_device(learn), weights=learn.recipe['weights'], seed=seed, versions=versions())
-    if not rank_distrib(): print(f"Accuracy {scores['accuracy']:.1%} (95 % interval {scores['accuracy_low']:.1%} to {scores['accuracy_high']:.1%}) "
-                                  f"on {n_valid} photos, log-loss {scores['log_loss']:.3f}, in {duration(metrics['seconds'])}.")
-    settings = dict(data=path, epochs=epochs, fine_tune=fine_tune, weights=weights if Path(str(weights)).is_file() else learn.recipe['weights'] or 'none',
-                    size=size, bs=bs, seed=seed, limit=limit)
-    if out is not None and not rank_distrib(): _write_run(learn, out, root, metrics, settings)
+        learn = vgg_learner(make_dls(root, bs=bs, size=size, seed=seed, limit=limit), weights=weights)
+        fine_tune = _train(learn, epochs, fine_tune)
+        metrics = _metrics(learn, epochs, fine_tune, seed, start)
+        print(_summary(metrics))
+    if out is not None and not rank_distrib():
+        used = weights if Path(str(weights)).is_file() else learn.recipe['weights'] or 'none'
+        settings = dict(data=path, epochs=epochs, fine_tune=fine_tune, weights=used, size=size, bs=bs, seed=seed, limit=limit)
+        write_run(learn, out, root, metrics, settings)
     if processes: processes.wait_for_everyone()
     return learn

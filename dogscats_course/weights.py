@@ -15,79 +15,102 @@ import torch
 from safetensors.torch import load
 from torchvision.models import VGG16_BN_Weights, vgg16_bn
 
-# %% ../nbs/30_weights.ipynb #d7fb835f
-_bundled = files('dogscats_course')/'assets'/'vgg16_bn_imagenet_int8.safetensors'
-
-# %% ../nbs/30_weights.ipynb #5385eb0e
-_bundled_sha256 = '2790bd53d962b093bb9c351ba7f9368a5bbbc1652386075d04288c11798a9ec8'
-
 # %% ../nbs/30_weights.ipynb #a3c208bd
 def _dequantize(tensors):
-    "float32 weights from int8 ones and their `_scale` (one an output channel)"
+    "Return `tensors` with int8 weights turned into float32 by their `_scale` (one per output channel)"
     scales = {k: v for k, v in tensors.items() if k.endswith('_scale')}
-    return {k: v.float() * scales[f'{k}_scale'].view(-1, 1, 1, 1) if f'{k}_scale' in scales else v
-            for k, v in tensors.items() if k not in scales}
+    restored = {k: v for k, v in tensors.items() if k not in scales}
+    for k, v in restored.items():
+        if f'{k}_scale' in scales: restored[k] = v.float() * scales[f'{k}_scale'].view(-1, 1, 1, 1)
+    return restored
 
-# %% ../nbs/30_weights.ipynb #a102e773
+# %% ../nbs/30_weights.ipynb #22fafbab
+_bundled = files('dogscats_course')/'assets'/'vgg16_bn_imagenet_int8.safetensors'
+_bundled_sha256 = '2790bd53d962b093bb9c351ba7f9368a5bbbc1652386075d04288c11798a9ec8'
+
 def _from_bundle():
+    "Return the bundled weights; raise `ValueError` if the file is not the one that was released"
     data = _bundled.read_bytes()
     if hashlib.sha256(data).hexdigest() != _bundled_sha256:
         raise ValueError(f"The weights file {_bundled} is damaged: install dogscats_course again.")
     return _dequantize(load(data))
 
-# %% ../nbs/30_weights.ipynb #22fafbab
+# %% ../nbs/30_weights.ipynb #ec334dc4
 _imagenet = VGG16_BN_Weights.IMAGENET1K_V1
 
-# %% ../nbs/30_weights.ipynb #ec334dc4
 def imagenet_file()->Path: # the file may be missing
-    "Where torch.hub keeps torchvision's VGG16 weights (528 MB)"
+    "Return where torch.hub caches torchvision's VGG16 weights (528 MB)"
     return Path(torch.hub.get_dir())/'checkpoints'/Path(_imagenet.url).name
 
 # %% ../nbs/30_weights.ipynb #59169fea
 def imagenet_weights(
     weights=_imagenet, # a torchvision weights enum member
 )->dict: # state dict of the whole network, with its classifier
-    "torchvision's ImageNet weights, downloaded once; raises `ConnectionError` where that fails, and `ValueError` where the file is damaged"
+    """Return torchvision's ImageNet weights, downloaded once
+
+    Raises `ConnectionError` if that fails, and `ValueError` if the file is damaged."""
     file = imagenet_file().with_name(Path(weights.url).name)
     try: return weights.get_state_dict(progress=True, check_hash=True)
     except (OSError, HTTPException) as e:
-        raise ConnectionError(f"The weights could not be downloaded from {weights.url} ({getattr(e, 'reason', e)}). Without a network, use "
-            f"weights='bundled', or copy the file from another machine to {file}.") from None
+        reason = getattr(e, 'reason', e)
+        raise ConnectionError(f"The weights could not be downloaded from {weights.url} ({reason}). Without a network, "
+            f"use weights='bundled', or copy the file from another machine to {file}.") from None
     except Exception as e:  # whatever torch raises for a file that is cut off
-        raise ValueError(f"The weights file {file} is damaged ({type(e).__name__}): delete it, and it is downloaded again.") from None
+        raise ValueError(f"The weights file {file} is damaged ({type(e).__name__}): "
+            "delete it, and it will be downloaded again.") from None
 
 # %% ../nbs/30_weights.ipynb #5c7dfb30
 def _from_file(path):
-    if not path.is_file(): raise FileNotFoundError(f"There is no weights file {path}. Besides a file, weights can be 'auto', 'bundled', 'imagenet' or None.")
-    try: return _dequantize(load(path.read_bytes()) if path.suffix == '.safetensors' else torch.load(path, map_location='cpu', weights_only=True))
+    "Return the weights in a .safetensors file or a saved state dict; raise `FileNotFoundError` or `ValueError`"
+    if not path.is_file(): raise FileNotFoundError(
+        f"There is no weights file {path}. Besides a file, weights can be 'auto', 'bundled', 'imagenet' or None.")
+    try:
+        if path.suffix == '.safetensors': return _dequantize(load(path.read_bytes()))
+        return _dequantize(torch.load(path, map_location='cpu', weights_only=True))
     except Exception as e:  # a file from anywhere can fail to load in any way
-        raise ValueError(f"{path} is not a weights file that can be read safely ({type(e).__name__}). Give a .safetensors file, or a state dict saved by torch.save.") from None
+        raise ValueError(f"{path} is not a weights file that can be read safely ({type(e).__name__}). "
+            "Give a .safetensors file, or a state dict saved by torch.save.") from None
+
+# %% ../nbs/30_weights.ipynb #c090f9f9
+def _body_shapes():
+    "Return the shape of each tensor in the body of `vgg16_bn`"
+    with torch.device('meta'): body = vgg16_bn().features
+    return {k: v.shape for k, v in body.state_dict(prefix='features.').items()}
 
 # %% ../nbs/30_weights.ipynb #6772c989
 def _check_fit(tensors, source):
-    "`features.*` of `tensors`, which must be those of `vgg16_bn`"
-    with torch.device('meta'): wanted = vgg16_bn().features.state_dict(prefix='features.')
-    for k, v in wanted.items():
-        if k.endswith('num_batches_tracked'): continue
-        if not hasattr(tensors.get(k), 'shape'): raise ValueError(f"{source} does not fit vgg16_bn: the tensor {k} is missing.")
-        if tensors[k].shape != v.shape: raise ValueError(
-            f"{source} does not fit vgg16_bn: {k} has the shape {tuple(tensors[k].shape)}, where {tuple(v.shape)} belongs.")
-    if extra := [k for k in tensors if k.startswith('features.') and k not in wanted]:
-        raise ValueError(f"{source} does not fit vgg16_bn: it has a tensor {extra[0]}, which vgg16_bn has not.")
+    "Return the `features.*` of `tensors`; raise `ValueError` if they are not those of `vgg16_bn`"
+    wanted = _body_shapes()
+    for k, shape in wanted.items():
+        if k.endswith('num_batches_tracked'): continue  # not needed to predict, and missing from old files
+        found = getattr(tensors.get(k), 'shape', None)
+        if found is None: raise ValueError(f"{source} does not fit vgg16_bn: the tensor {k} is missing.")
+        if found != shape: raise ValueError(
+            f"{source} does not fit vgg16_bn: {k} has the shape {tuple(found)} instead of {tuple(shape)}.")
+    for k in tensors:
+        if k in wanted or not k.startswith('features.'): continue
+        raise ValueError(f"{source} does not fit vgg16_bn, which has no tensor {k}.")
     return {k: v for k, v in tensors.items() if k in wanted}
+
+# %% ../nbs/30_weights.ipynb #922bd562
+def _choose():
+    "Return 'imagenet' if torchvision's weights are on this machine, else 'bundled'; print which"
+    if imagenet_file().is_file():
+        print("Weights: torchvision's ImageNet weights, found on this machine "
+            "(weights='bundled' takes the small file of this package).")
+        return 'imagenet'
+    print("Weights: the bundled ImageNet filters (weights='imagenet' downloads torchvision's own, 528 MB, once).")
+    return 'bundled'
 
 # %% ../nbs/30_weights.ipynb #581c45aa
 def vgg_weights(
-    weights='auto', # 'imagenet' (torchvision's), 'bundled', a file in torchvision's layout, or 'auto': torchvision's if cached, else bundled
+    weights='auto', # 'imagenet', 'bundled', a file in torchvision's layout, or 'auto' ('imagenet' if cached)
 )->tuple: # (state dict of `vgg16_bn`'s `features.*` in float32, name of the choice)
-    """Weights for the body of `vgg16_bn`, and where they are from
+    """Return weights for the body of `vgg16_bn`, and where they are from
 
-    Raises `ConnectionError` where a download fails, `FileNotFoundError`, and `ValueError` where a file does not fit."""
-    if weights == 'auto':
-        weights = 'imagenet' if imagenet_file().is_file() else 'bundled'
-        print("Weights: torchvision's ImageNet weights, found on this machine (weights='bundled' takes the small file of this package)." if weights == 'imagenet' else
-              "Weights: the bundled ImageNet filters (weights='imagenet' downloads torchvision's own, 528 MB, once).")
-    if weights == 'bundled': tensors, name = _from_bundle(), weights
-    elif weights == 'imagenet': tensors, name = imagenet_weights(), weights
-    else: tensors, name = _from_file(Path(weights)), Path(weights).name
-    return _check_fit(tensors, name), name
+    Raises `ConnectionError` if a download fails, `FileNotFoundError`, and `ValueError` if a file does not fit."""
+    if weights == 'auto': weights = _choose()
+    if weights == 'bundled': return _check_fit(_from_bundle(), weights), weights
+    if weights == 'imagenet': return _check_fit(imagenet_weights(), weights), weights
+    path = Path(weights)
+    return _check_fit(_from_file(path), path.name), path.name

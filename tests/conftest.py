@@ -39,7 +39,7 @@ def float32(monkeypatch):
 def cache_at(monkeypatch):
     "A function that moves the feature cache to another folder, for this test"
     def move(folder):
-        for module in ('cache', 'features'): monkeypatch.setattr(f'dogscats_course.{module}.cache_folder', lambda: folder)
+        monkeypatch.setattr('dogscats_course.cache.cache_folder', lambda: folder)
         return folder
     return move
 

@@ -115,7 +115,7 @@ from pathlib import Path
 from dogscats_course import cache, features
 from dogscats_course.data import make_dls
 from dogscats_course.learner import vgg_learner
-cache.cache_folder = features.cache_folder = lambda: Path(sys.argv[2])
+cache.cache_folder = lambda: Path(sys.argv[2])
 whole = features.iter_features
 def some(*args):
     for i, o in enumerate(whole(*args)):
@@ -125,7 +125,9 @@ features.iter_features = some
 learn = vgg_learner(make_dls(sys.argv[1], size=int(sys.argv[5]), bs=8), weights='bundled')
 features.cached_features(learn, sorted(Path(sys.argv[3]).rglob('*.jpg')))
 '''
-def process(drawn, cache, files, stop, size=64): return subprocess.Popen([sys.executable, '-c', code, str(drawn), str(cache), str(files[0].parents[1]), str(stop), str(size)])
+def process(drawn, cache, files, stop, size=64):
+    args = drawn, cache, files[0].parents[1], stop, size
+    return subprocess.Popen([sys.executable, '-c', code, *map(str, args)])
 
 @pytest.mark.skipif(sys.platform == 'win32', reason='there is no SIGKILL')
 def test_a_killed_run_is_gone_on_with(drawn, files, cache, computed):
@@ -155,7 +157,7 @@ def test_bounded_oldest_out_first(learn, files, cache, monkeypatch):
 def test_where_nothing_can_be_written(learn, files, tmp_path, cache_at, capsys):
     (tmp_path/'file').write_text('no folder')
     cache_at(tmp_path/'file'/'features')
-    assert cached_features(learn, files)[:].shape == (24, 1024) and 'cannot be kept' in capsys.readouterr().out
+    assert cached_features(learn, files)[:].shape == (24, 1024) and 'cannot be cached' in capsys.readouterr().out
 
 def test_shown_and_cleared(learn, files, cache):
     cached_features(learn, files)

@@ -95,7 +95,7 @@ def test_lessons(tmp_path):
     assert '01_seven_lines.ipynb' in names and [p.name for p in tmp_path.iterdir()] == ['lessons']
     with (tmp_path/'lessons/01_seven_lines.ipynb').open('a') as f: f.write(' ')
     r = dogscats('lessons', '--clear', cwd=tmp_path)
-    assert r.returncode == 0 and 'brought up to date' in r.stdout and '1 changed by you' in r.stdout and '01_seven_lines.ipynb' in r.stdout
+    assert r.returncode == 0 and ' updated, ' in r.stdout and '1 changed by you' in r.stdout and '01_seven_lines.ipynb' in r.stdout
     assert not any(c.get('outputs') for c in json.loads((tmp_path/'lessons/02_pretrained.ipynb').read_text(encoding='utf-8'))['cells'])
     r = dogscats('lessons', 'my lessons', cwd=tmp_path)
     assert r.returncode == 0 and 'jupyter lab "my lessons"' in r.stdout

@@ -36,7 +36,8 @@ def test_a_folder_in_a_class_that_is_named_like_another_class(drawn, tmp_path):
     path = copy(drawn, tmp_path)
     (path/'train/dogs/cats').mkdir()
     shutil.copy(next((path/'train/dogs').glob('*.jpg')), path/'train/dogs/cats/1.jpg')
-    with pytest.raises(LayoutError, match=r'1\.jpg lies in the class dogs, and .* the class cats: rename'): make_dls(path)
+    words = r'1\.jpg lies in the class dogs, and .* the class cats: rename'
+    with pytest.raises(LayoutError, match=words): make_dls(path)
     (path/'train/dogs/cats').rename(path/'train/dogs/others')
     assert counts(check_layout(path))['train', 'dogs'] == 13
 
@@ -51,6 +52,14 @@ def flat(path):
     for f in list((path/'train').rglob('*.jpg')): f.rename(path/'train'/f.name)
     for d in ('cats', 'dogs'): (path/'train'/d).rmdir()
 
+def flat_alone(path):
+    flat(path)
+    for d in ('valid', 'test1'): shutil.rmtree(path/d)
+
+def with_kaggle_zip(path):
+    shutil.rmtree(path/'train')
+    (path/'dogs-vs-cats.zip').touch()
+
 def flat_other_names(path):
     flat(path)
     for i, f in enumerate((path/'train').glob('*.jpg')): f.rename(f.with_name(f'{i}.jpg'))
@@ -64,8 +73,8 @@ def emptied(path):
 
 @pytest.mark.parametrize('slip, words', [
     (flat, "Kaggle's flat folder.*dogscats data sort-kaggle"),
-    (lambda p: [flat(p), *map(shutil.rmtree, (p/'valid', p/'test1'))], "Kaggle's flat folder.*dogscats data sort-kaggle"),
-    (lambda p: [shutil.rmtree(p/'train'), (p/'dogs-vs-cats.zip').touch()], "holds Kaggle's zip.*dogscats data sort-kaggle"),
+    (flat_alone, "Kaggle's flat folder.*dogscats data sort-kaggle"),
+    (with_kaggle_zip, "holds Kaggle's zip.*dogscats data sort-kaggle"),
     (flat_other_names, 'one folder per class'),
     (move(('train', 'pets/train'), ('valid', 'pets/valid')), 'one folder too deep'),
     (move(('train', 'x'), ('x', 'train/train')), 'holds another train'),
@@ -148,10 +157,12 @@ def test_pixels(tmp_path):
     assert saved(red, 'turned.jpg', exif=exif).shape == (32, 16, 3)
 
 @pytest.mark.parametrize('kind', ['path', 'text', 'bytes', 'array', 'picture'])
-def test_one_road_for_every_kind_of_photo(tmp_path, kind):
+def test_one_way_to_open_every_kind_of_photo(tmp_path, kind):
     Image.new('RGBA', (8, 8), (10, 20, 30, 255)).save(tmp_path/'a.png')
     f = tmp_path/'a.png'
-    photo = Photo.create(dict(path=f, text=str(f), bytes=f.read_bytes(), array=np.asarray(Image.open(f)), picture=Image.open(f))[kind])
+    picture = Image.open(f)
+    photos = dict(path=f, text=str(f), bytes=f.read_bytes(), array=np.asarray(picture), picture=picture)
+    photo = Photo.create(photos[kind])
     assert photo.mode == 'RGB' and photo.getpixel((0, 0)) == (10, 20, 30)
 
 def test_data_sets_on_this_machine(drawn, tmp_path, monkeypatch):
@@ -166,7 +177,7 @@ def test_data_sets_on_this_machine(drawn, tmp_path, monkeypatch):
     assert dogscats('sample').resolve() == tmp_path/'data/dogscats/sample'
     with pytest.raises(ValueError, match="'drawn'"): dogscats('tiny')
 
-def test_no_network_is_told_at_once(tmp_path, monkeypatch):
+def test_no_network_is_reported_at_once(tmp_path, monkeypatch):
     def down(*args, **kwargs): raise OSError('the network is down')
     monkeypatch.delenv('DOGSCATS_DATA', raising=False)
     monkeypatch.chdir(tmp_path)

@@ -1,4 +1,4 @@
-"The fast body says what the plain one says, in every form and for any architecture."
+"The fast body computes what the plain one does, in every dtype and for any architecture."
 import subprocess, sys
 
 import pytest
@@ -70,7 +70,7 @@ def test_out_of_memory_halves_the_batch(drawn, monkeypatch, capsys):
 @pytest.mark.parametrize('compiler', [True, False])
 def test_compiled_where_it_pays(drawn, monkeypatch, compiler):
     "Many photos are worth a compiled body; where there is no compiler it goes on without a word"
-    monkeypatch.setattr(body, '_compile_pays', 8)
+    monkeypatch.setattr(body, '_compile_min_photos', 8)
     monkeypatch.setattr(body, 'fast_dtype', lambda device: 'bfloat16')
     monkeypatch.setattr(body, '_batch_size', lambda *_: 6)
     if not compiler:

@@ -106,7 +106,9 @@ kaggle.sort_kaggle({str(kaggle_zip)!r}, {str(tmp_path/'sorted')!r}, valid=5, sam
 '''
     assert subprocess.run([sys.executable, '-c', code]).returncode == -signal.SIGKILL
     assert len([f for f in (tmp_path/'sorted').rglob('*.jpg') if f.is_file()]) == after
+    assert len([f for f in (tmp_path/'sorted').rglob('*.part')]) == 1
     check(sort_kaggle(kaggle_zip, tmp_path/'sorted', **small))
+    assert not list((tmp_path/'sorted').rglob('*.part'))
 
 def test_paths_in_a_zip_cannot_leave_dest(tmp_path):
     hostile = {k.replace('train/', '../../../train/').replace('test1/', '/test1/'): v for k, v in photos().items()}
@@ -152,7 +154,8 @@ def test_sources_that_will_not_do(kaggle_folder, kaggle_zip, tmp_path):
         (lambda: sort_kaggle(tmp_path/'nowhere', dest), FileNotFoundError, 'no file or folder'),
         (lambda: sort_kaggle(kaggle_zip, dest), ValueError, '20 cats: with 1000'),
         (lambda: sort_kaggle(kaggle_zip, dest, valid=5, sample=(16, 2)), ValueError, 'sample of 16'),
-        (lambda: sort_kaggle(kaggle_zip, dest, valid=0), ValueError, 'at least one'),
+        (lambda: sort_kaggle(kaggle_zip, dest, valid=0), ValueError, 'valid must be at least 1'),
+        (lambda: sort_kaggle(kaggle_zip, dest, valid=5, sample=(4, -1)), ValueError, 'sample must be'),
         (lambda: sort_kaggle(kaggle_folder, kaggle_folder, **small), ValueError, 'the source itself'),
         (lambda: sort_kaggle(make_zip(tmp_path/'e.zip', {}), dest, **small), ValueError, 'no cat.N.jpg'),
         (lambda: sort_kaggle(sort_kaggle(kaggle_zip, tmp_path/'done', **small), dest, **small), ValueError, 'layout already'),
@@ -181,7 +184,7 @@ def test_submission(tmp_path):
 
 @pytest.mark.parametrize('change, words', [
     (dict(files=files[:2]), '2 files'), (dict(files=['a.jpg', *files[1:]]), 'a.jpg'), (dict(files=['1.jpg', 'x/01.jpg', '2.jpg']), 'same number'),
-    (dict(vocab=['a', 'b']), 'called dog'), (dict(vocab=['dog', 'dogs']), 'one only'), (dict(clip=0.5), 'below 0.5'), (dict(clip=-1), '0 at least'),
+    (dict(vocab=['a', 'b']), 'called dog'), (dict(vocab=['dog', 'dogs']), 'Exactly one'), (dict(clip=0.5), 'below 0.5'), (dict(clip=-1), 'at least 0'),
     (dict(probs=np.array([[np.nan]*2, *probs[1:]])), 'between 0 and 1'), (dict(probs=probs*2), 'between 0 and 1'), (dict(probs=probs[:, :1]), '3 × 1'),
 ])
 def test_bad_submissions(tmp_path, change, words):

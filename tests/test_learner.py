@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from fastai.vision.all import (Callback, DataBlock, Flatten, ImageBlock, ImageDataLoaders, MixedPrecision, Normalize, PoolFlatten, RegressionBlock, Resize, TensorImage, Transform,
-    aug_transforms, get_image_files, resnet18, set_seed, vision_learner)
+from fastai.vision.all import (Callback, DataBlock, Flatten, ImageBlock, ImageDataLoaders, MixedPrecision, Normalize,
+    PoolFlatten, RegressionBlock, Resize, TensorImage, Transform, aug_transforms, get_image_files, resnet18, set_seed,
+    vision_learner)
 from torch import nn
 from torchvision.models import vgg16_bn
 
@@ -15,7 +16,8 @@ from dogscats_course import frozen
 from dogscats_course.data import make_dls, photo_dls
 from dogscats_course.frozen import split_features
 from dogscats_course.head import class_probs
-from dogscats_course.learner import trainable, vgg_learner
+from dogscats_course.learner import DefaultPrecision, trainable, vgg_learner
+from dogscats_course.memory import OOMAdvice
 
 def state(m): return {k: v.clone() for k, v in m.state_dict().items()}
 def changed(m, before): return {k for k, v in m.state_dict().items() if not torch.equal(v, before[k])}
@@ -120,7 +122,7 @@ def test_heads_that_cannot_be_cut_train_whole(drawn, head):
     learn.fit(1)
     trained = changed(learn.model, before)
     assert {k for k in before if k.endswith('weight') and k.startswith('1.')} <= trained and not any(k.startswith('0.') for k in trained)
-    with pytest.raises(ValueError, match='cannot be taken apart'): learn.fit_head(1)
+    with pytest.raises(ValueError, match='cannot be separated'): learn.fit_head(1)
 
 def test_labels_that_are_no_classes(drawn):
     block = DataBlock((ImageBlock, RegressionBlock), get_items=get_image_files, get_y=lambda f: 0.9, item_tfms=Resize(64, method='squish'))
@@ -146,7 +148,7 @@ def test_the_users_precision_is_the_one(learn, monkeypatch):
     "`to_fp16` on a Learner that has mixed precision already, as every one on a GPU has"
     begun, before_fit = [], MixedPrecision.before_fit
     monkeypatch.setattr(MixedPrecision, 'before_fit', lambda self: (begun.append(self), before_fit(self)))
-    learn.add_cb(learner.DefaultPrecision('bf16'))
+    learn.add_cb(DefaultPrecision('bf16'))
     default = learn.mixed_precision
     learn.fit(1)
     learn.to_fp16()
@@ -206,7 +208,7 @@ def test_on_a_gpu(drawn):
     assert learn.history.train_loss.notna().all()
 
 def test_last_block_is_trained_on_rows(learn, monkeypatch):
-    "What lies before the block is computed once, stays as it was, and the whole network agrees with what training said"
+    "What lies before the block is computed once and stays as it was, and the whole network agrees with training"
     before = copy.deepcopy(learn.model[0][0].state_dict())
     learn.freeze_to(-2)
     learn.fit_one_cycle(1, slice(1e-5, 1e-3))
@@ -214,7 +216,7 @@ def test_last_block_is_trained_on_rows(learn, monkeypatch):
     learn.fit_one_cycle(1, slice(1e-5, 1e-3))
     after = learn.model[0][0].state_dict()
     changed = {int(k.split('.')[0]) for k in before if not torch.equal(before[k], after[k])}
-    assert changed and min(changed) == learner.last_block
+    assert changed and min(changed) == frozen._LAST_BLOCK
     assert 'forward' not in vars(learn.model)
     np.testing.assert_allclose(learn.validate(), learn.history[['valid_loss', 'accuracy']].iloc[-1], atol=0.05)
 
@@ -224,7 +226,7 @@ class Dimmed(Transform):
 
 @pytest.mark.parametrize('why', ['random photos', "the user's own transform", 'another callback', 'BatchNorm trains', 'no room'])
 def test_rows_stand_back(drawn, why, monkeypatch):
-    "Photos go through the whole network where rows could not stand for them"
+    "Photos go through the whole network if rows cannot stand for them"
     class Darker(Callback):
         def before_batch(self): self.learn.xb = (self.xb[0]*0.9,)
     dls = make_dls(drawn, size=64, bs=8, batch_tfms={'random photos': aug_transforms(), "the user's own transform": Dimmed()}.get(why))
@@ -263,7 +265,7 @@ def test_bfloat16_on_a_cpu(learn, monkeypatch):
 @pytest.mark.parametrize('where', ['forward', 'backward'])
 def test_out_of_memory_names_the_batch_size(learn, where):
     def full(*_): raise torch.OutOfMemoryError('CUDA out of memory')
-    learn.add_cb(learner.NameBatchSize)  # as on a GPU
+    learn.add_cb(OOMAdvice)  # as on a GPU
     learn.unfreeze()
     if where == 'forward': learn.model[1].register_forward_pre_hook(full)
     else: learn.model[1][-1].weight.register_hook(full)

@@ -9,6 +9,7 @@ import yaml
 from PIL import Image
 
 from dogscats_course import about, onnx_file
+from dogscats_course.about import percent
 from dogscats_course.data import make_dls
 from dogscats_course.draw import draw_animal
 from dogscats_course.learner import vgg_learner
@@ -202,7 +203,7 @@ def test_the_learner_is_left_as_it_is(saved, tmp_path):
     assert learn.model.training and all(torch.equal(v, before[k]) for k, v in learn.model.state_dict().items())
 
 def test_onnx_that_disagrees_is_not_written(saved, tmp_path, monkeypatch):
-    true = publish._to_onnx
+    true = onnx_file._to_onnx
     def wrong(whole, *args):
         whole.mean += 0.5
         true(whole, *args)
@@ -229,7 +230,9 @@ def front(text): return yaml.safe_load(text.split('---\n')[1])
 def test_card_holds_the_figures(saved):
     learn, folder = saved
     s, card = score(learn), model_card(folder)
-    assert all(w in card for w in (f"{s['accuracy']:.1%} (95 % interval {s['accuracy_low']:.1%} to {s['accuracy_high']:.1%})", f"{s['log_loss']:.3f}", '| validation photos | 16 |', '64×64', '| seed | 3 |'))
+    accuracy, low, high = (percent(s[k], 1) for k in ('accuracy', 'accuracy_low', 'accuracy_high'))
+    assert f'{accuracy} (95 % interval {low} to {high})' in card and f"{s['log_loss']:.3f}" in card
+    assert all(w in card for w in ('| validation photos | 16 |', '64×64', '| seed | 3 |'))
     assert front(card) == dict(license='unknown', library_name='dogscats_course', pipeline_tag='image-classification', tags=['vgg16_bn'], metrics=['accuracy'])
     assert 'CC BY 4.0' in card, 'the bundled filters ask for it'
     assert model_card(learn) == card.replace('| seed | 3 |', '| seed | not given |')
@@ -263,7 +266,7 @@ def test_space_is_complete(space, saved):
     assert sorted(p.relative_to(space).as_posix() for p in space.rglob('*.*')) == ['README.md', 'app.py', *(f'examples/{i}.jpg' for i in range(1, 5)), 'model.onnx', 'requirements.txt']
     text = (space/'README.md').read_text(encoding='utf-8')
     assert front(text) == dict(title="Cat's or \"dog's\"?", sdk='gradio', sdk_version=gradio.__version__, python_version='{}.{}'.format(*sys.version_info), app_file='app.py', license='mit')
-    assert f"{score(saved[0])['accuracy']:.1%}" in text and 'load_classifier' not in text
+    assert percent(score(saved[0])['accuracy'], 1) in text and 'load_classifier' not in text
     for line in (space/'requirements.txt').read_text().splitlines(): assert re.fullmatch(r'(gradio|onnxruntime|numpy|pillow)==[\w.+]+', line)
     assert not re.search(r'dogscats_course\.|torch|fastai', (space/'app.py').read_text(encoding='utf-8').split('"""', 2)[2])
 
@@ -330,7 +333,7 @@ def test_a_space_that_fails_leaves_nothing(saved, tmp_path, monkeypatch):
 def test_a_missing_package_is_told_with_the_pip_line(saved, tmp_path, monkeypatch, call, needs):
     for missing in needs:
         with monkeypatch.context() as m:
-            find = publish.find_spec
+            find = about.find_spec
             m.setattr(about, 'find_spec', lambda name: None if name == missing else find(name))
             with pytest.raises(ImportError, match=re.escape(f"{missing}: pip install 'dogscats_course[publish]'")): call(saved[0], tmp_path)
     assert list(tmp_path.iterdir()) == []

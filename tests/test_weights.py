@@ -1,4 +1,4 @@
-"The one door for weights: what fits comes in, and what does not is named."
+"One entry point for weights: what fits is returned, and what does not is named."
 import hashlib
 
 import pytest
@@ -69,4 +69,5 @@ def test_a_file_of_something_else(tmp_path, name, capsys):
     with pytest.raises(FileNotFoundError, match="'bundled'"): vgg_weights(tmp_path/'nowhere.pth')
 
 def test_the_file_in_the_package_is_the_one():
-    assert hashlib.sha256(weights._bundled.read_bytes()).hexdigest() == '2790bd53d962b093bb9c351ba7f9368a5bbbc1652386075d04288c11798a9ec8'
+    released = '2790bd53d962b093bb9c351ba7f9368a5bbbc1652386075d04288c11798a9ec8'
+    assert hashlib.sha256(weights._bundled.read_bytes()).hexdigest() == released

@@ -9,216 +9,279 @@ __all__ = []
 import numpy as np
 from PIL import ImageChops
 
-from .pen import _DARK, _WHITE, _both, _curve, _ink, _leaf, _limb, _maybe, _mix, _oval, _pick
-from .pen import _rgb
+from .pen import _DARK, _WHITE, _both, _curve, _ink, _leaf, _limb, _maybe, _mix
+from .pen import _oval, _pick, _rgb
 from .fur import _face_marks, _fur
 
 # %% ../../nbs/02_faces.ipynb #c266c9b9
 def _turner(yaw, pitch):
-    "A function that turns points on a round head by `yaw` (sideways) and `pitch` (down); `lift` is how far they stick out"
+    "Return a function that turns points on a round head by `yaw` (sideways) and `pitch` (down); `lift` sticks out"
     cy, sy, cp, sp = np.cos(yaw), np.sin(yaw), np.cos(pitch), np.sin(pitch)
     def turn(p, lift=0.):
         p = np.asarray(p, float)
-        z = .75 * np.sqrt(np.clip(1 - .8 * (p**2).sum(-1), 0, 1)) + lift
+        z = 0.75*np.sqrt(np.clip(1 - 0.8*(p**2).sum(-1), 0, 1)) + lift
         return np.stack([p[..., 0]*cy + z*sy, p[..., 1]*cp + z*sp], -1)
     return turn
 
-# %% ../../nbs/02_faces.ipynb #1bd3ea51
-def _eyes(pen, rng, turn, look, x, y, r, squeeze, slant):
-    "Two glossy eyes of radius `r` at (±`x`, `y`)"
-    spots = [turn((s*x, y)) for s in (-1, 1)]
-    eye = lambda k, dx=0, dy=0, kx=1.: [turn(_oval(s*x + dx, y + dy, r*k*kx, r*k*squeeze, s*slant)) for s in (-1, 1)]
-    disc = lambda k, dx=0., dy=0., kx=1.: [_oval(c[0] + dx*r, c[1] + dy*r, r*k*kx, r*k) for c in spots]
-    rim = _mix(_DARK, look['rim'], .25)
-    if look['state'] == 'shut':
-        for s in (-1, 1):
-            p = turn([(s*x - r*1.05, y - .02), (s*x, y + r*.5*look['smile']), (s*x + r*1.05, y - .02)])
-            pen.paint([_limb(p, [.09, .15, .09])], look['lid'], .5, soft=.03)   # or it is lost in dark fur
-            pen.paint([_limb(p, [.03, .075, .03])], rim)
-        return
-    pen.paint(eye(1.5), rim, .3, soft=.05)
-    pen.paint(eye(1.2), rim)
-    whole = eye(1.)
-    pen.paint(whole, _mix(look['iris'], _DARK, .35))
-    box, m = pen.mask(whole)
-    if box is None: return
-    def inside(shapes, colour, soft=0., alpha=1.):
-        pen.img.paste(_ink(colour), box, ImageChops.multiply(pen.mask(shapes, soft, box, alpha)[1], m))
-    if look['white']: inside(whole, _rgb('#e9e2da'))
+# %% ../../nbs/02_faces.ipynb #559ee2e1
+def _shut_eyes(pen, turn, look, rim, x, y, r):
+    "Paint two eyes that are shut"
+    for s in (-1, 1):
+        p = turn([(s*x - r*1.05, y - 0.02), (s*x, y + r*0.5*look['smile']), (s*x + r*1.05, y - 0.02)])
+        pen.paint([_limb(p, [0.09, 0.15, 0.09])], look['lid'], 0.5, soft=0.03)
+        pen.paint([_limb(p, [0.03, 0.075, 0.03])], rim)
+
+# %% ../../nbs/02_faces.ipynb #afdb820e
+def _irises(inside, spots, look, r):
+    "Paint two irises and pupils, at `spots`"
+    def disc(k, dx, dy, kx=1.): return [_oval(c[0] + dx*r, c[1] + dy*r, r*k*kx, r*k) for c in spots]
     dx, dy = look['gaze']
-    inside(disc(1.02 if not look['white'] else .88, dx, dy), _mix(look['iris'], _DARK, .25))
-    inside(disc(.72, dx, dy + .3), _mix(look['iris'], _rgb('#fff3c8'), .3), soft=r*.3)
+    inside(disc(0.88 if look['white'] else 1.02, dx, dy), _mix(look['iris'], _DARK, 0.25))
+    inside(disc(0.72, dx, dy + 0.3), _mix(look['iris'], _rgb('#fff3c8'), 0.3), soft=r*0.3)
     pw, ph = look['pupil']
     inside(disc(ph, dx, dy, pw/ph), _rgb('#120e10'))
-    inside(eye(1.05, dy=-r*.75), _DARK, soft=r*.25, alpha=.5)                 # shadow of the lid
-    if look['state'] == 'half':
-        inside([turn(_oval(s*x, y - r*1.15*squeeze, r*1.4, r*.95*squeeze, s*slant)) for s in (-1, 1)], look['lid'])
-    gl = np.sign(pen.light[0]) or -1
-    inside(disc(.25, dx + .34*gl, dy - .36), (1, 1, 1))
-    inside(disc(.13, dx - .36*gl, dy + .4), (1, 1, 1), alpha=.7)
+
+# %% ../../nbs/02_faces.ipynb #2969f1d1
+def _glints(inside, spots, look, r, side):
+    "Paint the reflections in two eyes, with the light on `side` (-1: left, 1: right)"
+    dx, dy = look['gaze']
+    def disc(k, u, v): return [_oval(c[0] + (dx + u)*r, c[1] + (dy + v)*r, r*k, r*k) for c in spots]
+    inside(disc(0.25, 0.34*side, -0.36), (1, 1, 1))
+    inside(disc(0.13, -0.36*side, 0.4), (1, 1, 1), alpha=0.7)
+
+# %% ../../nbs/02_faces.ipynb #1bd3ea51
+def _eyes(pen, rng, turn, look, x, y, r, squeeze, slant):
+    "Paint two glossy eyes of radius `r` at (±`x`, `y`)"
+    rim, spots = _mix(_DARK, look['rim'], 0.25), [turn((s*x, y)) for s in (-1, 1)]
+    if look['state'] == 'shut': return _shut_eyes(pen, turn, look, rim, x, y, r)
+    def eyes(k, dy=0.): return [turn(_oval(s*x, y + dy, r*k, r*k*squeeze, s*slant)) for s in (-1, 1)]
+    def inside(shapes, colour, soft=0., alpha=1.):
+        pen.img.paste(_ink(colour), box, ImageChops.multiply(pen.mask(shapes, soft, box, alpha)[1], m))
+    pen.paint(eyes(1.5), rim, 0.3, soft=0.05)
+    pen.paint(eyes(1.2), rim)
+    pen.paint(eyes(1.), _mix(look['iris'], _DARK, 0.35))
+    box, m = pen.mask(eyes(1.))
+    if box is None: return
+    if look['white']: inside(eyes(1.), _rgb('#e9e2da'))
+    _irises(inside, spots, look, r)
+    inside(eyes(1.05, dy=-r*0.75), _DARK, soft=r*0.25, alpha=0.5)  # shadow of the lid
+    lids = [turn(_oval(s*x, y - r*1.15*squeeze, r*1.4, r*0.95*squeeze, s*slant)) for s in (-1, 1)]
+    if look['state'] == 'half': inside(lids, look['lid'])
+    _glints(inside, spots, look, r, np.sign(pen.light[0]) or -1)
 
 # %% ../../nbs/02_faces.ipynb #379623a6
 def _ear_up(pen, rng, coat, side, ear, colour):
-    "An ear that stands, from `a` to `b` on the head up to `tip`; its sides bulge by `bow`"
-    a, b, tip = (np.array(ear[k]) * (side, 1) for k in ('a', 'b', 'tip'))
-    bow, base = ear['bow'] * side, (a + b)/2
-    shape = _curve([a, (a + tip)/2 - (bow, ear['bow']*.6), tip + (-.05*side, .04), tip + (.05*side, .05), (b + tip)/2 + (bow, -ear['bow']*.3),
-                    b, base + (0, .25)], 5)
-    _fur(pen, rng, shape, colour, flow=base + (0, .5), tuft=.035, shadow=0, hair=1.2)
+    "Paint an ear that stands, from `a` to `b` on the head up to `tip`; its sides bulge by `bow`"
+    a, b, tip = (np.array(ear[k])*(side, 1) for k in ('a', 'b', 'tip'))
+    bow, base = ear['bow']*side, (a + b)/2
+    left, right = (a + tip)/2 - (bow, ear['bow']*0.6), (b + tip)/2 + (bow, -ear['bow']*0.3)
+    ends = tip + (-0.05*side, 0.04), tip + (0.05*side, 0.05)
+    shape = _curve([a, left, *ends, right, b, base + (0, 0.25)], 5)
+    _fur(pen, rng, shape, colour, flow=base + (0, 0.5), tuft=0.035, shadow=0, hair=1.2)
     mid = (a + b + tip)/3
-    pen.paint([mid + (shape - mid)*.62 + (0, .09)], _mix(coat['skin'], _DARK, .15), soft=.03)
-    tufts = [_leaf(base + (u*side, .12), tip*.55 + base*.45 + (u*1.3*side, rng.uniform(0, .25)), .06) for u in (-.18, -.09, 0.)]
-    pen.paint(tufts, _mix(coat['light'], _WHITE, .3), .8)
+    pen.paint([mid + (shape - mid)*0.62 + (0, 0.09)], _mix(coat['skin'], _DARK, 0.15), soft=0.03)
+    ends = [tip*0.55 + base*0.45 + (u*1.3*side, rng.uniform(0, 0.25)) for u in (-0.18, -0.09, 0.)]
+    tufts = [_leaf(base + (u*side, 0.12), end, 0.06) for u, end in zip((-0.18, -0.09, 0.), ends)]
+    pen.paint(tufts, _mix(coat['light'], _WHITE, 0.3), 0.8)
 
 # %% ../../nbs/02_faces.ipynb #dd4f618f
-def _ear_flap(pen, rng, coat, side, pts, colour, tuft=.05):
-    "An ear that hangs or is folded over"
-    p = _curve(np.asarray(pts, float) * [side, 1], 6)
-    _fur(pen, rng, p, colour, flow=p[0] + np.array([0, -.3]), tuft=tuft, shadow=.5, hair=1.2)
-
-# %% ../../nbs/02_faces.ipynb #ee4b0414
-def _nose(pen, turn, shape, colour, y, w, lift, nostril):
-    "A nose with nostrils at ±`nostril` and a shine"
-    shape = turn(shape, lift)
-    pen.paint([shape], _mix(colour, _DARK, .55), soft=.015)
-    pen.paint([(shape - shape.mean(0)) * .9 + shape.mean(0)], colour)
-    pen.paint([turn(_oval(s*w*nostril, y + w*.16, w*.2, w*.15, s*.5), lift) for s in (-1, 1)], _mix(colour, _DARK, .8), .9)
-    pen.paint([turn(_oval(0, y - w*.42, w*.45, w*.14), lift)], (1, 1, 1), .45, soft=.02)
-
-# %% ../../nbs/02_faces.ipynb #3ec2dcc0
-def _mouth(pen, rng, turn, coat, state, w, y, lift):
-    "What shows below the upper lip: nothing, the tip of the tongue, or an open mouth"
-    pink, dark = _rgb('#e0787c'), _rgb('#4a2024')
-    if state in ('open', 'pant'):
-        d = rng.uniform(.22, .34)
-        jaw = turn(_oval(0, y + d*.75, w*1.25, d*1.05), lift*.6)
-        _fur(pen, rng, jaw, coat['light'] if coat['kind'] != 'points' else coat['dark'], flow=turn((0, y)), tuft=.03, shadow=.2, hair=.5)
-        pen.paint([turn(_oval(0, y + d*.5, w, d*.9), lift*.8)], dark)
-    if state != 'shut':
-        n = {'blep': .22, 'open': .3, 'pant': rng.uniform(.45, .75)}[state]
-        k = w * (.42 if state == 'blep' else .62)
-        lean = rng.uniform(-.3, .3) * k
-        t = turn(_curve([(-k, y), (-k*1.05 + lean*.5, y + n*.6), (lean, y + n*1.1), (k*1.05 + lean*.5, y + n*.6), (k, y)], 6), lift)
-        pen.shadow([t], .3, .06)
-        pen.paint([t], pink)
-        pen.paint([_limb(turn([(0, y), (lean*.6, y + n*.75)], lift), [.03, .015])], _mix(pink, dark, .35), .7)
-        pen.paint([turn(_oval(-k*.35 + lean*.5, y + n*.62, k*.22, n*.16), lift)], (1, 1, 1), .3, soft=.02)
-
-# %% ../../nbs/02_faces.ipynb #9a163b1e
-def _whiskers(pen, rng, turn, y, x, length, n, coat):
-    "`n` whiskers a side, and the dots they grow from"
-    hairs, dots = [], []
-    for s in (-1, 1):
-        for i in range(n):
-            u = (i - (n - 1)/2) / n
-            a = turn((s*x*.7, y + u*.2), .12)
-            tip = a + length * np.array([s*rng.uniform(.85, 1.05), u*.7 + rng.uniform(-.12, .08)])
-            hairs.append(_limb([a, (a + tip)/2 + np.array([0, -.07]), tip], [.022, .018, .006], 4))
-            dots.append(_oval(*a, .018, n=8))
-    pen.paint(dots, _DARK, .5)
-    pen.paint(hairs, _WHITE if coat['base'].mean() < .82 else _rgb('#8a8078'), .85)
-
-# %% ../../nbs/02_faces.ipynb #1dfc3719
-def _cat_muzzle(pen, rng, coat, turn, my):
-    mz = coat['light'] if coat['kind'] != 'points' else _mix(coat['dark'], coat['base'], .2)
-    _mouth(pen, rng, turn, coat, _pick(rng, ['shut', 'blep', 'open'], [.74, .12, .14]), .2, my, .05)
-    pad = np.array(_both([(.5, -.8), (.95, -.2), (.85, .5), (.4, .8)], -.75, .5)) * (.38, .25) + (0, my)
-    _fur(pen, rng, turn(_curve(pad), .1), mz, flow=turn((0, .3), .1), tuft=.03, depth=.45, shadow=.18, hair=.6)
-    nose_c = _pick(rng, [coat['skin'], coat['skin'], _rgb('#3a2c2c')])
-    nw = rng.uniform(.12, .16)
-    nose = np.array(_both([(1, -.7), (.75, .1)], -.85, .8)) * (nw, nw*.75) + (0, my - .15)
-    _nose(pen, turn, _curve(nose, 5), nose_c, my - .15, nw, .14, nostril=.35)
-    lines = [_limb(turn([(0, my - .05), (0, my + .08)], .12), [.025, .03])]
-    for s in (-1, 1): lines.append(_limb(turn([(0, my + .07), (s*.1, my + .15), (s*.22, my + .09)], .12), [.035, .03, .01]))
-    pen.paint(lines, _mix(_DARK, coat['base'], .15), .85)
-
-# %% ../../nbs/02_faces.ipynb #12219b33
-def _cat_eyes(pen, rng, coat, turn):
-    iris = _rgb(_pick(rng, ['#8fae3c', '#b5a642', '#d19a2e', '#5f9fc4', '#7aa874', '#a8702f', '#7d4b25']))
-    big = rng.uniform(.3, .75)
-    look = dict(iris=iris, rim=coat['base']*.4, white=False, gaze=rng.uniform(-.12, .12, 2), pupil=(big, max(big, .78)),
-                lid=coat['base'], state=_pick(rng, ['open', 'half', 'shut'], [.76, .13, .11]), smile=_pick(rng, [-1, 1, 1]))
-    _eyes(pen, rng, turn, look, x=rng.uniform(.38, .44), y=rng.uniform(-.06, .04), r=rng.uniform(.15, .23),
-          squeeze=rng.uniform(.72, 1.), slant=rng.uniform(.05, .3))
-
-# %% ../../nbs/02_faces.ipynb #2a297e2d
-def _cat_head(pen, rng, coat, yaw=0., pitch=0.):
-    "A cat's head round (0, 0), about two units high"
-    turn = _turner(yaw, pitch)
-    w, cheek, chin = rng.uniform(.98, 1.12), rng.uniform(.0, .14), rng.uniform(.82, .95)
-    head = _curve(_both([(.42, -.78), (.82, -.48), (w, .0), (w + cheek - .04, .36), (.7, .7), (.32, chin)], -.8, chin + .03))
-    ear_c = coat['dark'] if coat['kind'] == 'points' or (coat['kind'] == 'patches' and _maybe(rng, .6)) else coat['base']
-    folded, behind = _maybe(rng, .2), pen.moved((-.18*np.sin(yaw), 0))   # ears turn the other way
-    ear = dict(a=(.2, -.7), b=(.95, -.22), tip=(.8 + rng.uniform(-.06, .1), rng.uniform(-1.42, -1.18)), bow=rng.uniform(.02, .08))
-    if not folded:
-        for s in (-1, 1): _ear_up(behind, rng, coat, s, ear, ear_c)
-    _fur(pen, rng, head, coat['base'], _face_marks(rng, coat, turn), flow=turn((0, .1)), tuft=rng.uniform(.04, .09))
-    if folded:
-        flap = [(.3, -.86), (.62, -1.), (.92, -.82), (.98, -.5), (.8, -.42), (.5, -.56)]
-        for s in (-1, 1): _ear_flap(behind, rng, coat, s, flap, ear_c)
-    _cat_muzzle(pen, rng, coat, turn, .47)
-    _cat_eyes(pen, rng, coat, turn)
-    _whiskers(pen, rng, turn, .47, .3, rng.uniform(.55, 1.1), int(rng.integers(3, 5)), coat)
+def _ear_flap(pen, rng, coat, side, pts, colour, tuft=0.05):
+    "Paint an ear that hangs or is folded over"
+    p = _curve(np.asarray(pts, float)*[side, 1], 6)
+    _fur(pen, rng, p, colour, flow=p[0] + np.array([0, -0.3]), tuft=tuft, shadow=0.5, hair=1.2)
 
 # %% ../../nbs/02_faces.ipynb #dd74bbff
 def _hanging(rng, kind):
-    "The outline of a dog's ear that does not stand"
-    if kind == 'button': return [(.26, -.84), (.55, -1.08), (.95, -.96), (1.08, -.5), (.98, -.28), (.7, -.5)]
-    d = rng.uniform(-.1, .25 if kind == 'flop' else .2)
-    if kind == 'flop': return [(.4, -.8), (.75, -.84), (1.12, -.45), (1.22, .1 + d), (1.02, .42 + d), (.82, .15 + d), (.76, -.3)]
-    return [(.42, -.72), (.78, -.72), (1.1, -.2), (1.22, .5), (1.12, 1. + d), (.86, 1.05 + d), (.72, .5), (.74, -.1)]
+    "Return the outline of a dog's ear that does not stand: 'button', 'flop' or 'long'"
+    if kind == 'button': return [(0.26, -0.84), (0.55, -1.08), (0.95, -0.96), (1.08, -0.5), (0.98, -0.28), (0.7, -0.5)]
+    d = rng.uniform(-0.1, 0.25 if kind == 'flop' else 0.2)  # how far it hangs
+    if kind == 'flop':
+        top, bottom = [(0.4, -0.8), (0.75, -0.84), (1.12, -0.45)], [(1.22, 0.1 + d), (1.02, 0.42 + d), (0.82, 0.15 + d)]
+        return [*top, *bottom, (0.76, -0.3)]
+    top, bottom = [(0.42, -0.72), (0.78, -0.72), (1.1, -0.2), (1.22, 0.5)], [(1.12, 1. + d), (0.86, 1.05 + d)]
+    return [*top, *bottom, (0.72, 0.5), (0.74, -0.1)]
+
+# %% ../../nbs/02_faces.ipynb #ee4b0414
+def _nose(pen, turn, shape, colour, y, w, lift, nostril):
+    "Paint a nose with nostrils at ±`nostril` and a shine"
+    shape = turn(shape, lift)
+    pen.paint([shape], _mix(colour, _DARK, 0.55), soft=0.015)
+    pen.paint([(shape - shape.mean(0))*0.9 + shape.mean(0)], colour)
+    nostrils = [turn(_oval(s*w*nostril, y + w*0.16, w*0.2, w*0.15, s*0.5), lift) for s in (-1, 1)]
+    pen.paint(nostrils, _mix(colour, _DARK, 0.8), 0.9)
+    pen.paint([turn(_oval(0, y - w*0.42, w*0.45, w*0.14), lift)], (1, 1, 1), 0.45, soft=0.02)
+
+# %% ../../nbs/02_faces.ipynb #faf50ba0
+def _tongue(pen, rng, turn, state, w, y, lift):
+    "Paint a tongue: its tip ('blep'), in a mouth ('open'), or long ('pant')"
+    pink, dark = _rgb('#e0787c'), _rgb('#4a2024')
+    n = dict(blep=0.22, open=0.3, pant=rng.uniform(0.45, 0.75))[state]
+    k = w*(0.42 if state == 'blep' else 0.62)
+    lean = rng.uniform(-0.3, 0.3)*k
+    left, right = (-k*1.05 + lean*0.5, y + n*0.6), (k*1.05 + lean*0.5, y + n*0.6)
+    t = turn(_curve([(-k, y), left, (lean, y + n*1.1), right, (k, y)], 6), lift)
+    pen.shadow([t], 0.3, 0.06)
+    pen.paint([t], pink)
+    pen.paint([_limb(turn([(0, y), (lean*0.6, y + n*0.75)], lift), [0.03, 0.015])], _mix(pink, dark, 0.35), 0.7)
+    pen.paint([turn(_oval(-k*0.35 + lean*0.5, y + n*0.62, k*0.22, n*0.16), lift)], (1, 1, 1), 0.3, soft=0.02)
+
+# %% ../../nbs/02_faces.ipynb #3ec2dcc0
+def _mouth(pen, rng, turn, coat, state, w, y, lift):
+    "Paint what shows below the upper lip: nothing ('shut'), the tip of the tongue, or an open mouth"
+    if state in ('open', 'pant'):
+        d = rng.uniform(0.22, 0.34)
+        jaw = turn(_oval(0, y + d*0.75, w*1.25, d*1.05), lift*0.6)
+        colour = coat['light'] if coat['kind'] != 'points' else coat['dark']
+        _fur(pen, rng, jaw, colour, flow=turn((0, y)), tuft=0.03, shadow=0.2, hair=0.5)
+        pen.paint([turn(_oval(0, y + d*0.5, w, d*0.9), lift*0.8)], _rgb('#4a2024'))
+    if state != 'shut': _tongue(pen, rng, turn, state, w, y, lift)
+
+# %% ../../nbs/02_faces.ipynb #9a163b1e
+def _whiskers(pen, rng, turn, y, x, length, n, coat):
+    "Paint `n` whiskers per side, and the dots that they grow from"
+    hairs, dots = [], []
+    for s in (-1, 1):
+        for i in range(n):
+            u = (i - (n - 1)/2)/n
+            a = turn((s*x*0.7, y + u*0.2), 0.12)
+            tip = a + length*np.array([s*rng.uniform(0.85, 1.05), u*0.7 + rng.uniform(-0.12, 0.08)])
+            hairs.append(_limb([a, (a + tip)/2 + np.array([0, -0.07]), tip], [0.022, 0.018, 0.006], 4))
+            dots.append(_oval(*a, 0.018, n=8))
+    pen.paint(dots, _DARK, 0.5)
+    pen.paint(hairs, _WHITE if coat['base'].mean() < 0.82 else _rgb('#8a8078'), 0.85)
+
+# %% ../../nbs/02_faces.ipynb #c4476663
+def _cat_outline(rng):
+    "Draw the outline of a cat's head"
+    w, cheek, chin = rng.uniform(0.98, 1.12), rng.uniform(0., 0.14), rng.uniform(0.82, 0.95)
+    half = [(0.42, -0.78), (0.82, -0.48), (w, 0.), (w + cheek - 0.04, 0.36), (0.7, 0.7), (0.32, chin)]
+    return _curve(_both(half, -0.8, chin + 0.03))
+
+# %% ../../nbs/02_faces.ipynb #1dfc3719
+def _cat_muzzle(pen, rng, coat, turn, my):
+    "Paint a cat's muzzle, nose and mouth at the height `my`"
+    mz = coat['light'] if coat['kind'] != 'points' else _mix(coat['dark'], coat['base'], 0.2)
+    _mouth(pen, rng, turn, coat, _pick(rng, ['shut', 'blep', 'open'], [0.74, 0.12, 0.14]), 0.2, my, 0.05)
+    pad = np.array(_both([(0.5, -0.8), (0.95, -0.2), (0.85, 0.5), (0.4, 0.8)], -0.75, 0.5))*(0.38, 0.25) + (0, my)
+    _fur(pen, rng, turn(_curve(pad), 0.1), mz, flow=turn((0, 0.3), 0.1), tuft=0.03, depth=0.45, shadow=0.18, hair=0.6)
+    colour, nw = _pick(rng, [coat['skin'], coat['skin'], _rgb('#3a2c2c')]), rng.uniform(0.12, 0.16)
+    nose = np.array(_both([(1, -0.7), (0.75, 0.1)], -0.85, 0.8))*(nw, nw*0.75) + (0, my - 0.15)
+    _nose(pen, turn, _curve(nose, 5), colour, my - 0.15, nw, 0.14, nostril=0.35)
+    lines = [_limb(turn([(0, my - 0.05), (0, my + 0.08)], 0.12), [0.025, 0.03])]
+    for s in (-1, 1):
+        lip = turn([(0, my + 0.07), (s*0.1, my + 0.15), (s*0.22, my + 0.09)], 0.12)
+        lines.append(_limb(lip, [0.035, 0.03, 0.01]))
+    pen.paint(lines, _mix(_DARK, coat['base'], 0.15), 0.85)
+
+# %% ../../nbs/02_faces.ipynb #12219b33
+def _cat_eyes(pen, rng, coat, turn):
+    "Paint a cat's eyes: large, in green, yellow, blue or brown, open or not"
+    iris = _rgb(_pick(rng, ['#8fae3c', '#b5a642', '#d19a2e', '#5f9fc4', '#7aa874', '#a8702f', '#7d4b25']))
+    big = rng.uniform(0.3, 0.75)
+    look = dict(iris=iris, rim=coat['base']*0.4, white=False, gaze=rng.uniform(-0.12, 0.12, 2),
+                pupil=(big, max(big, 0.78)), lid=coat['base'],
+                state=_pick(rng, ['open', 'half', 'shut'], [0.76, 0.13, 0.11]), smile=_pick(rng, [-1, 1, 1]))
+    _eyes(pen, rng, turn, look, x=rng.uniform(0.38, 0.44), y=rng.uniform(-0.06, 0.04), r=rng.uniform(0.15, 0.23),
+          squeeze=rng.uniform(0.72, 1.), slant=rng.uniform(0.05, 0.3))
+
+# %% ../../nbs/02_faces.ipynb #2a297e2d
+def _cat_head(pen, rng, coat, yaw=0., pitch=0.):
+    "Paint a cat's head round (0, 0), about two units high"
+    turn, head = _turner(yaw, pitch), _cat_outline(rng)
+    dark_ears = coat['kind'] == 'points' or (coat['kind'] == 'patches' and _maybe(rng, 0.6))
+    ear_c = coat['dark'] if dark_ears else coat['base']
+    folded, behind = _maybe(rng, 0.2), pen.moved((-0.18*np.sin(yaw), 0))
+    tip = 0.8 + rng.uniform(-0.06, 0.1), rng.uniform(-1.42, -1.18)
+    ear = dict(a=(0.2, -0.7), b=(0.95, -0.22), tip=tip, bow=rng.uniform(0.02, 0.08))
+    if not folded:
+        for s in (-1, 1): _ear_up(behind, rng, coat, s, ear, ear_c)
+    marks = _face_marks(rng, coat, turn)
+    _fur(pen, rng, head, coat['base'], marks, flow=turn((0, 0.1)), tuft=rng.uniform(0.04, 0.09))
+    if folded:
+        flap = [(0.3, -0.86), (0.62, -1.), (0.92, -0.82), (0.98, -0.5), (0.8, -0.42), (0.5, -0.56)]
+        for s in (-1, 1): _ear_flap(behind, rng, coat, s, flap, ear_c)
+    _cat_muzzle(pen, rng, coat, turn, 0.47)
+    _cat_eyes(pen, rng, coat, turn)
+    _whiskers(pen, rng, turn, 0.47, 0.3, rng.uniform(0.55, 1.1), int(rng.integers(3, 5)), coat)
+
+# %% ../../nbs/02_faces.ipynb #1eca2ba0
+def _dog_outline(rng):
+    "Draw the outline of a dog's head; return it, and by how much it is longer than the shortest"
+    w, long = rng.uniform(0.78, 0.95), rng.uniform(0, 0.2)
+    half = [(0.45, -0.78), (w*0.92, -0.45), (w, 0.), (w*0.88, 0.42), (0.55, 0.8 + long)]
+    return _curve(_both(half, -0.84, 0.98 + long)), long
+
+# %% ../../nbs/02_faces.ipynb #66617a86
+def _dog_nose(pen, rng, coat, turn, y, lift, up):
+    "Paint a dog's nose at the height `y`"
+    black = _rgb('#2a2223')
+    colour = black if up else _pick(rng, [black, black, _rgb('#4b342e'), _mix(coat['skin'], _DARK, 0.3)])
+    w = rng.uniform(0.16, 0.22) + 0.03*up
+    shape = np.array(_both([(0.7, -0.75), (1, -0.1), (0.6, 0.55)], -0.85, 0.8))*(w, w*0.78) + (0, y)
+    _nose(pen, turn, _curve(shape, 5), colour, y, w, lift, nostril=0.42)
+
+# %% ../../nbs/02_faces.ipynb #f093cc87
+def _dog_lips(pen, turn, top, y, w, lift, colour):
+    "Paint the lines from a dog's nose at `top` down to `y`, and from there to both sides"
+    lines = [_limb(turn([(0, top), (0, y)], lift + 0.03), [0.025, 0.04])]
+    for s in (-1, 1):
+        lip = turn([(0, y), (s*w*0.42, y + 0.13), (s*w*0.9, y - 0.02)], lift)
+        lines.append(_limb(lip, [0.04, 0.035, 0.012]))
+    pen.paint(lines, _mix(_DARK, colour, 0.1), 0.85)
 
 # %% ../../nbs/02_faces.ipynb #7fe270df
 def _dog_muzzle(pen, rng, coat, turn, my, up):
-    "Draws it, and returns its width; below pointed ears it is larger, or the dog could be a cat"
-    mw, mh = rng.uniform(.38, .5) + .05*up, rng.uniform(.36, .44)
-    mz = coat['light'] if coat['kind'] != 'points' else _mix(coat['dark'], coat['base'], .1)
-    lift = rng.uniform(.22, .4) + .08*up
-    mouth = _pick(rng, ['shut', 'blep', 'open', 'pant'], [.5, .1, .12, .28])
-    _mouth(pen, rng, turn, coat, mouth, mw*.66, my + .14, lift)
-    pad = np.array(_both([(.55, -.85), (.92, -.2), (1., .4), (.6, .82), (.2, .78)], -1., .6)) * (mw, mh) + (0, my)
-    _fur(pen, rng, turn(_curve(pad), lift), mz, flow=turn((0, my - .3), lift), tuft=.04, depth=.7, shadow=.3, hair=.8)
-    black = _rgb('#2a2223')
-    nose_c = black if up else _pick(rng, [black, black, _rgb('#4b342e'), _mix(coat['skin'], _DARK, .3)])
-    nw = rng.uniform(.16, .22) + .03*up
-    nose = np.array(_both([(.7, -.75), (1, -.1), (.6, .55)], -.85, .8)) * (nw, nw*.78) + (0, my - mh*.62)
-    _nose(pen, turn, _curve(nose, 5), nose_c, my - mh*.62, nw, lift + .12, nostril=.42)
-    ym = my + mh*.5
-    lines = [_limb(turn([(0, my - mh*.3), (0, ym)], lift + .03), [.025, .04])]
-    for s in (-1, 1): lines.append(_limb(turn([(0, ym), (s*mw*.42, ym + .13), (s*mw*.9, ym - .02)], lift), [.04, .035, .012]))
-    pen.paint(lines, _mix(_DARK, mz, .1), .85)
+    "Paint a dog's muzzle, nose and mouth at the height `my`; return its width"
+    mw, mh = rng.uniform(0.38, 0.5) + 0.05*up, rng.uniform(0.36, 0.44)
+    mz = coat['light'] if coat['kind'] != 'points' else _mix(coat['dark'], coat['base'], 0.1)
+    lift = rng.uniform(0.22, 0.4) + 0.08*up
+    mouth = _pick(rng, ['shut', 'blep', 'open', 'pant'], [0.5, 0.1, 0.12, 0.28])
+    _mouth(pen, rng, turn, coat, mouth, mw*0.66, my + 0.14, lift)
+    half = [(0.55, -0.85), (0.92, -0.2), (1., 0.4), (0.6, 0.82), (0.2, 0.78)]
+    pad = np.array(_both(half, -1., 0.6))*(mw, mh) + (0, my)
+    flow = turn((0, my - 0.3), lift)
+    _fur(pen, rng, turn(_curve(pad), lift), mz, flow=flow, tuft=0.04, depth=0.7, shadow=0.3, hair=0.8)
+    _dog_nose(pen, rng, coat, turn, my - mh*0.62, lift + 0.12, up)
+    _dog_lips(pen, turn, my - mh*0.3, my + mh*0.5, mw, lift, mz)
     return mw
 
 # %% ../../nbs/02_faces.ipynb #add80014
 def _dog_eyes(pen, rng, coat, turn):
+    "Paint a dog's eyes: smaller, mostly brown, some with white and some with pale brows"
     iris = _rgb(_pick(rng, ['#6b3f22', '#7d4b25', '#4a2c1b', '#8a6230', '#6f9dbb', '#a8702f', '#a99a45']))
-    look = dict(iris=iris, rim=coat['base']*.3, white=_maybe(rng, .35), gaze=rng.uniform(-.15, .15, 2), pupil=(.58, .58),
-                lid=coat['base']*.9, state=_pick(rng, ['open', 'half', 'shut'], [.78, .12, .1]), smile=_pick(rng, [-1, 1, 1]))
-    ex, ey = rng.uniform(.32, .4), rng.uniform(-.2, -.08)
-    _eyes(pen, rng, turn, look, ex, ey, rng.uniform(.12, .18), rng.uniform(.8, 1.), rng.uniform(-.2, .25))
-    if _maybe(rng, .4):
-        pen.paint([turn(_oval(s*ex*.9, ey - .3, .12, .07, -s*.3)) for s in (-1, 1)], _mix(coat['base'], coat['light'], .7), .8, soft=.04)
+    look = dict(iris=iris, rim=coat['base']*0.3, white=_maybe(rng, 0.35), gaze=rng.uniform(-0.15, 0.15, 2),
+                pupil=(0.58, 0.58), lid=coat['base']*0.9,
+                state=_pick(rng, ['open', 'half', 'shut'], [0.78, 0.12, 0.1]), smile=_pick(rng, [-1, 1, 1]))
+    ex, ey = rng.uniform(0.32, 0.4), rng.uniform(-0.2, -0.08)
+    _eyes(pen, rng, turn, look, ex, ey, rng.uniform(0.12, 0.18), rng.uniform(0.8, 1.), rng.uniform(-0.2, 0.25))
+    if not _maybe(rng, 0.4): return
+    brows = [turn(_oval(s*ex*0.9, ey - 0.3, 0.12, 0.07, -s*0.3)) for s in (-1, 1)]
+    pen.paint(brows, _mix(coat['base'], coat['light'], 0.7), 0.8, soft=0.04)
+
+# %% ../../nbs/02_faces.ipynb #57ce3157
+def _dog_ear_colour(rng, coat):
+    "Choose the colour of a dog's ears: that of the head, a darker one, or that of the markings"
+    darkest = coat['base']*0.8 if coat['kind'] == 'solid' else coat['dark']
+    colour = _pick(rng, [coat['base'], coat['base']*0.72, darkest])
+    return coat['dark'] if coat['kind'] == 'points' else colour
 
 # %% ../../nbs/02_faces.ipynb #3a61fe38
 def _dog_head(pen, rng, coat, yaw=0., pitch=0.):
-    "A dog's head round (0, 0), about two units high"
-    turn = _turner(yaw, pitch)
-    w, long = rng.uniform(.78, .95), rng.uniform(0, .2)
-    head = _curve(_both([(.45, -.78), (w*.92, -.45), (w, .0), (w*.88, .42), (.55, .8 + long)], -.84, .98 + long))
-    kind = _pick(rng, ['flop', 'long', 'up', 'button'], [.28, .18, .36, .18])
-    if coat['kind'] == 'points' and kind == 'up': kind = 'flop'   # else a Siamese cat
-    up = kind == 'up'
-    ear_c = _pick(rng, [coat['base'], coat['base']*.72, coat['dark'] if coat['kind'] != 'solid' else coat['base']*.8])
-    if coat['kind'] == 'points': ear_c = coat['dark']
-    behind = pen.moved((-.16*np.sin(yaw), 0))
+    "Paint a dog's head round (0, 0), about two units high"
+    turn, (head, long) = _turner(yaw, pitch), _dog_outline(rng)
+    kind = _pick(rng, ['flop', 'long', 'up', 'button'], [0.28, 0.18, 0.36, 0.18])
+    if coat['kind'] == 'points' and kind == 'up': kind = 'flop'
+    up, ear_c, behind = kind == 'up', _dog_ear_colour(rng, coat), pen.moved((-0.16*np.sin(yaw), 0))
     if up:
-        ear = dict(a=(.16, -.72), b=(.8, -.36), tip=(rng.uniform(.52, .82), rng.uniform(-1.6, -1.3)), bow=rng.uniform(.05, .12))
+        tip = rng.uniform(0.52, 0.82), rng.uniform(-1.6, -1.3)
+        ear = dict(a=(0.16, -0.72), b=(0.8, -0.36), tip=tip, bow=rng.uniform(0.05, 0.12))
         for s in (-1, 1): _ear_up(behind, rng, coat, s, ear, ear_c)
-    _fur(pen, rng, head, coat['base'], _face_marks(rng, coat, turn), flow=turn((0, .0)), tuft=rng.uniform(.03, .1))
+    marks = _face_marks(rng, coat, turn)
+    _fur(pen, rng, head, coat['base'], marks, flow=turn((0, 0.)), tuft=rng.uniform(0.03, 0.1))
     if not up:
-        flap = _hanging(rng, kind)
-        for s in (-1, 1): _ear_flap(behind, rng, coat, s, flap, ear_c, .11 if kind == 'long' else .05)
-    my = .5 + long*.4
+        flap, tuft = _hanging(rng, kind), 0.11 if kind == 'long' else 0.05
+        for s in (-1, 1): _ear_flap(behind, rng, coat, s, flap, ear_c, tuft)
+    my = 0.5 + long*0.4
     mw = _dog_muzzle(pen, rng, coat, turn, my, up)
     _dog_eyes(pen, rng, coat, turn)
-    if not up and _maybe(rng, .45): _whiskers(pen, rng, turn, my, mw*.7, rng.uniform(.35, .85), 3, coat)
+    if not up and _maybe(rng, 0.45): _whiskers(pen, rng, turn, my, mw*0.7, rng.uniform(0.35, 0.85), 3, coat)

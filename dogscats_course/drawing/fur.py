@@ -11,57 +11,59 @@ from functools import lru_cache
 import numpy as np
 from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
-from .pen import _FUR, _WHITE, _blob, _blur_matrix, _both, _curve, _fuzzy, _ink, _leaf, _maybe
-from .pen import _mix, _oval, _pick, _rgb
+from .pen import _DARK, _FUR, _WHITE, _blob, _blur_matrix, _both, _curve, _fuzzy, _ink
+from .pen import _leaf, _maybe, _mix, _oval, _pick, _rgb
 
 # %% ../../nbs/01_fur.ipynb #8cb2eaaa
 @lru_cache
 def _hair():
-    "A square of short strokes, lighter (1) and darker (-1) than the fur, that repeats in both directions"
+    "Draw a square of short strokes, lighter (1) and darker (-1) than the fur, that repeats in both directions"
     n, rng = 512, np.random.default_rng(0)
     img = Image.new('L', (n, n), 128)
     d = ImageDraw.Draw(img)
-    x, y, bend, long = rng.uniform(0, n, 7000), rng.uniform(0, n, 7000), rng.normal(0, 5, 7000), rng.uniform(14, 44, 7000)
-    for x, y, b, l, t in zip(x, y, bend, long, rng.integers(50, 206, 7000).tolist()):
+    x, y = rng.uniform(0, n, 7000), rng.uniform(0, n, 7000)
+    bend, length = rng.normal(0, 5, 7000), rng.uniform(14, 44, 7000)
+    for x, y, b, l, t in zip(x, y, bend, length, rng.integers(50, 206, 7000).tolist()):
         for ox in (0, n):
             for oy in (0, n): d.line((x - ox, y - oy, x - ox + b, y - oy + l), t, 2)
-    return (np.asarray(img.filter(ImageFilter.GaussianBlur(.7)), np.float32) - 128) / 100
+    return (np.asarray(img.filter(ImageFilter.GaussianBlur(0.7)), np.float32) - 128)/100
 
 # %% ../../nbs/01_fur.ipynb #50fbf0c0
 def _strokes(pen, rng, box, flow):
-    "Hair for each pixel of `box`, combed away from the point `flow`"
+    "Return hair for each pixel of `box`, combed away from the point `flow`"
     shift = rng.integers(0, 512, 2)
     fx, fy = pen.px(flow)
-    x, y = np.arange(box[0], box[2], dtype=np.float32) - fx, np.arange(box[1], box[3], dtype=np.float32)[:, None] - fy
+    x = np.arange(box[0], box[2], dtype=np.float32) - fx
+    y = np.arange(box[1], box[3], dtype=np.float32)[:, None] - fy
     far = np.hypot(x, y)
-    around = np.arctan2(x, y) * max(far[::4, ::4].mean(), 1)
-    k = 150 / pen.scale
+    around = np.arctan2(x, y)*max(far[::4, ::4].mean(), 1)
+    k = 150/pen.scale
     return _hair()[(far*k + shift[0]).astype(np.int16) & 511, (around*k + shift[1]).astype(np.int16) & 511]
-
-# %% ../../nbs/01_fur.ipynb #f78ee668
-_WARM = np.float32([.9, 1, 1.06])   # shadows on fur keep their red
-
-# %% ../../nbs/01_fur.ipynb #6a86577a
-_RAMP = Image.linear_gradient('L').point(lambda v: min(255, v*4))   # comes in over the upper quarter
 
 # %% ../../nbs/01_fur.ipynb #d11565e9
 def _shade(mask, light, depth):
-    "How bright each pixel of a cushion of this outline is (1: as painted)"
+    "Compute how bright each pixel of a cushion of this outline is (1: as painted)"
     w, h = mask.size
-    k = max(1, min(w, h) // 20)
-    a = np.asarray(mask.reduce(k), np.float32) / 255
-    s = round(.16 * np.sqrt(a.size), 1)
+    k = max(1, min(w, h)//20)
+    a = np.asarray(mask.reduce(k), np.float32)/255
+    s = round(0.16*np.sqrt(a.size), 1)
     up = _blur_matrix(a.shape[0], s) @ a @ _blur_matrix(a.shape[1], s).T
     gy, gx = np.gradient(up)
-    lit = 1 + depth * (.75 * (up - .62) - .8 * s * (gx * light[0] + gy * light[1]))
+    lit = 1 + depth*(0.75*(up - 0.62) - 0.8*s*(gx*light[0] + gy*light[1]))
     lit = Image.fromarray(lit.astype(np.float32)).resize((w, h), Image.BICUBIC, box=(0, 0, w/k, h/k))
-    return np.asarray(lit)[..., None].clip(.3, 1.5)
+    return np.asarray(lit)[..., None].clip(0.3, 1.5)
+
+# %% ../../nbs/01_fur.ipynb #f78ee668
+_WARM = np.float32([0.9, 1, 1.06])  # how strongly shadows darken red, green and blue
+
+# %% ../../nbs/01_fur.ipynb #6a86577a
+_RAMP = Image.linear_gradient('L').point(lambda v: min(255, v*4))  # comes in over the upper quarter
 
 # %% ../../nbs/01_fur.ipynb #a5f61ef8
-def _fur(pen, rng, shapes, colour, marks=(), flow=(0, 0), tuft=.05, depth=.9, shadow=.4, hair=1., fade=False):
-    "One furry part of the animal: outline, markings, hair, light, and its shadow on what is below"
+def _fur(pen, rng, shapes, colour, marks=(), flow=(0, 0), tuft=0.05, depth=0.9, shadow=0.4, hair=1., fade=False):
+    "Paint one furry part of the animal: outline, markings, hair, light, and its shadow on what is below"
     shapes = shapes if isinstance(shapes, list) else [shapes]
-    box, m = pen.mask([_fuzzy(rng, s, .05, tuft) for s in shapes])
+    box, m = pen.mask([_fuzzy(rng, s, 0.05, tuft) for s in shapes])
     if box is None: return
     tile = Image.new('RGB', m.size, _ink(colour))
     if fade: m = ImageChops.multiply(m, _RAMP.resize(m.size))
@@ -69,83 +71,125 @@ def _fur(pen, rng, shapes, colour, marks=(), flow=(0, 0), tuft=.05, depth=.9, sh
         if spots: tile.paste(_ink(c), None, pen.mask(spots, soft, box)[1])
     if shadow: pen.shadow(shapes, shadow)
     rgb = np.asarray(tile, np.float32)
-    rgb = rgb * (1 - (1 - _shade(m, pen.light, depth)) * _WARM)
-    h = _strokes(pen, rng, box, flow)[..., None] * hair
-    rgb *= 1 + .3*h
+    rgb = rgb*(1 - (1 - _shade(m, pen.light, depth))*_WARM)
+    h = _strokes(pen, rng, box, flow)[..., None]*hair
+    rgb *= 1 + 0.3*h
     rgb += 14*h
     pen.img.paste(Image.fromarray(rgb.clip(0, 255).astype(np.uint8)), box, m)
     pen.figure.paste(255, box, m)
 
 # %% ../../nbs/01_fur.ipynb #f2dd3102
 _PATTERNS = ['solid', 'tabby', 'patches', 'spots', 'tuxedo', 'points', 'mask']
+_SHARES = dict(cat=[0.2, 0.22, 0.14, 0.1, 0.14, 0.1, 0.1], dog=[0.25, 0.1, 0.16, 0.1, 0.13, 0.13, 0.13])
+_BASES = dict(
+    points=['cream', 'sand', 'silver', 'white'], patches=['white', 'white', 'cream'],
+    tuxedo=['black', 'charcoal', 'slate', 'brown', 'orange', 'golden'],
+    mask=['charcoal', 'slate', 'brown', 'rust', 'black', 'golden'],
+    spots=['white', 'cream', 'sand', 'golden', 'silver'],
+    tabby=['slate', 'silver', 'cream', 'sand', 'golden', 'orange', 'rust', 'brown'])
+_DARKS = dict(points=['cocoa', 'charcoal', 'brown'], spots=['black', 'cocoa', 'brown'],
+              patches=['black', 'orange', 'brown', 'golden', 'slate', 'rust'])
 
 # %% ../../nbs/01_fur.ipynb #45583a04
 def _coat(rng, species):
-    "Colours and pattern of a fur; both species draw from the same lists"
-    shares = [.2, .22, .14, .1, .14, .1, .1] if species == 'cat' else [.25, .1, .16, .1, .13, .13, .13]
-    kind = _pick(rng, _PATTERNS, shares)
-    base = _pick(rng, {'points': ['cream', 'sand', 'silver', 'white'], 'patches': ['white', 'white', 'cream'],
-                       'tuxedo': ['black', 'charcoal', 'slate', 'brown', 'orange', 'golden'],
-                       'mask': ['charcoal', 'slate', 'brown', 'rust', 'black', 'golden'],
-                       'spots': ['white', 'cream', 'sand', 'golden', 'silver'],
-                       'tabby': ['slate', 'silver', 'cream', 'sand', 'golden', 'orange', 'rust', 'brown']}.get(kind, list(_FUR)))
-    dark = _pick(rng, {'points': ['cocoa', 'charcoal', 'brown'], 'spots': ['black', 'cocoa', 'brown'],
-                       'patches': ['black', 'orange', 'brown', 'golden', 'slate', 'rust']}.get(kind, ['black']))
-    base = np.clip(_FUR[base] * rng.uniform(.92, 1.06) + rng.normal(0, .012, 3), 0, 1)
-    dark = np.clip(_FUR[dark] + rng.normal(0, .012, 3), 0, 1)
-    if kind == 'tabby': dark = base * rng.uniform(.42, .62)
-    pale = 1. if kind in ('tuxedo', 'mask', 'patches', 'spots') else _pick(rng, [.15 if base.mean() < .35 else 0., .25, .55, .9])
-    light = _mix(base, _WHITE, pale)   # muzzle, chest, paws
-    skin = _rgb(_pick(rng, ['#e6a19b', '#c9807c', '#a8655c'] if base.mean() > .45 else ['#c08078', '#8d5d57', '#6d4a46']))
-    return dict(kind=kind, base=base, dark=dark, light=light, skin=skin, third=_FUR[_pick(rng, ['orange', 'black', 'brown', 'slate'])])
+    "Choose the pattern and the colours of a coat; both species draw from the same lists"
+    kind = _pick(rng, _PATTERNS, _SHARES[species])
+    base, dark = _pick(rng, _BASES.get(kind, list(_FUR))), _pick(rng, _DARKS.get(kind, ['black']))
+    base = np.clip(_FUR[base]*rng.uniform(0.92, 1.06) + rng.normal(0, 0.012, 3), 0, 1)
+    dark = np.clip(_FUR[dark] + rng.normal(0, 0.012, 3), 0, 1)
+    if kind == 'tabby': dark = base*rng.uniform(0.42, 0.62)
+    contrasts = kind in ('tuxedo', 'mask', 'patches', 'spots')
+    pale = 1. if contrasts else _pick(rng, [0.15 if base.mean() < 0.35 else 0., 0.25, 0.55, 0.9])
+    skins = ['#e6a19b', '#c9807c', '#a8655c'] if base.mean() > 0.45 else ['#c08078', '#8d5d57', '#6d4a46']
+    skin, third = _rgb(_pick(rng, skins)), _FUR[_pick(rng, ['orange', 'black', 'brown', 'slate'])]
+    return dict(kind=kind, base=base, dark=dark, light=_mix(base, _WHITE, pale), skin=skin, third=third)
+
+# %% ../../nbs/01_fur.ipynb #9e00256d
+def _stripes_on_face(rng, turn):
+    "Draw the stripes of a tabby's head"
+    w = rng.uniform(0.07, 0.13)
+    leaves = [_leaf((x*0.55, -0.42 + 0.1*abs(x)), (x*1.2, -1.05), w, 0.05*x) for x in (-0.62, -0.3, 0, 0.3, 0.62)]
+    cheek = (0.05, -0.12), (0.27, 0.02), (0.48, 0.16)
+    leaves += [_leaf((s*0.62, y), (s*1.2, y + dy), w*1.1, s*0.12) for s in (-1, 1) for y, dy in cheek]
+    return [turn(l) for l in leaves]
+
+# %% ../../nbs/01_fur.ipynb #7ac5f375
+def _patches_on_face(rng, turn):
+    "Draw the patches of a head: the dark ones, and those of the third colour"
+    one = [_blob(rng, sx*rng.uniform(0.35, 0.65), rng.uniform(-0.6, -0.1), rng.uniform(0.4, 0.65))
+           for sx in (-1, 1) if _maybe(rng, 0.75)]
+    on_top = _maybe(rng, 0.4)
+    two = [_blob(rng, rng.uniform(-0.8, 0.8), rng.uniform(-1, -0.5), rng.uniform(0.25, 0.5))] if on_top else []
+    def rough(blobs): return [turn(_fuzzy(rng, b, 0.06, 0.1)) for b in blobs]
+    return rough(one), rough(two)
+
+# %% ../../nbs/01_fur.ipynb #d4b56da7
+def _spots_on_face(rng, turn):
+    "Draw the spots of a head"
+    n = int(rng.integers(14, 30))
+    return [turn(_blob(rng, *rng.uniform(-1, 1, 2), rng.uniform(0.05, 0.12))) for _ in range(n)]
+
+# %% ../../nbs/01_fur.ipynb #fab8a5ee
+def _blaze(rng, turn):
+    "Draw the light stripe down a tuxedo's face"
+    w = rng.uniform(0.06, 0.2)
+    blaze = _curve(_both([(w, -0.8), (w*0.8, -0.2), (0.3, 0.2), (0.62, 0.5), (0.4, 1.1)], -1.1))
+    return [turn(_fuzzy(rng, blaze, 0.06, 0.08))]
+
+# %% ../../nbs/01_fur.ipynb #61b1cd73
+def _mask_on_face(rng, turn):
+    "Draw the light face of a mask"
+    half = [(0.12, -0.35), (0.3, -0.62), (0.62, -0.5), (0.8, -0.1), (1.1, 0.2), (0.9, 1.1), (0.3, 1.2)]
+    return [turn(_fuzzy(rng, _curve(_both(half, 0.1)), 0.06, 0.09))]
 
 # %% ../../nbs/01_fur.ipynb #9d8cc67d
 def _face_marks(rng, coat, turn):
-    "The pattern on a head"
+    "Return the markings of a head: (shapes, colour, softness) each"
     k, dark, light = coat['kind'], coat['dark'], coat['light']
-    if k == 'tabby':
-        w = rng.uniform(.07, .13)
-        leaves = [_leaf((x*.55, -.42 + .1*abs(x)), (x*1.2, -1.05), w, .05*x) for x in (-.62, -.3, 0, .3, .62)]
-        cheek = (.05, -.12), (.27, .02), (.48, .16)
-        leaves += [_leaf((s*.62, y), (s*1.2, y + dy), w*1.1, s*.12) for s in (-1, 1) for y, dy in cheek]
-        return [([turn(l) for l in leaves], dark, .025)]
+    if k == 'tabby': return [(_stripes_on_face(rng, turn), dark, 0.025)]
     if k == 'patches':
-        one = [_blob(rng, sx*rng.uniform(.35, .65), rng.uniform(-.6, -.1), rng.uniform(.4, .65)) for sx in (-1, 1) if _maybe(rng, .75)]
-        two = [_blob(rng, rng.uniform(-.8, .8), rng.uniform(-1, -.5), rng.uniform(.25, .5))] if _maybe(rng, .4) else []
-        rough = lambda blobs: [turn(_fuzzy(rng, b, .06, .1)) for b in blobs]
-        return [(rough(one), dark, .02), (rough(two), coat['third'], .02)]
-    if k == 'spots':
-        return [([turn(_blob(rng, *rng.uniform(-1, 1, 2), rng.uniform(.05, .12))) for _ in range(int(rng.integers(14, 30)))], dark, .02)]
-    if k == 'tuxedo':
-        w = rng.uniform(.06, .2)
-        blaze = _curve(_both([(w, -.8), (w*.8, -.2), (.3, .2), (.62, .5), (.4, 1.1)], -1.1))
-        return [([turn(_fuzzy(rng, blaze, .06, .08))], light, .03)]
-    if k == 'points':
-        return [([turn(_oval(0, .3, rng.uniform(.5, .72), rng.uniform(.55, .8)))], dark, .2)]
-    if k == 'mask':
-        face = _curve(_both([(.12, -.35), (.3, -.62), (.62, -.5), (.8, -.1), (1.1, .2), (.9, 1.1), (.3, 1.2)], .1))
-        return [([turn(_fuzzy(rng, face, .06, .09))], light, .05)]
+        one, two = _patches_on_face(rng, turn)
+        return [(one, dark, 0.02), (two, coat['third'], 0.02)]
+    if k == 'spots': return [(_spots_on_face(rng, turn), dark, 0.02)]
+    if k == 'tuxedo': return [(_blaze(rng, turn), light, 0.03)]
+    if k == 'points': return [([turn(_oval(0, 0.3, rng.uniform(0.5, 0.72), rng.uniform(0.55, 0.8)))], dark, 0.2)]
+    if k == 'mask': return [(_mask_on_face(rng, turn), light, 0.05)]
     return []
+
+# %% ../../nbs/01_fur.ipynb #ec84aab5
+def _stripes_on_body(rng, d, at):
+    "Draw the stripes of a tabby's body of the size `d`; `at` finds the point at a share of its width and height"
+    n, stripes = int(rng.integers(5, 8)), []
+    for i in range(n):
+        t = (i + 0.5)/n
+        if d[0] > d[1]: stripes.append(_leaf(at(t, -0.05), at(t + 0.04, 0.75), d[0]*0.05, 0.12))
+        else:
+            stripes.append(_leaf(at(-0.02, t), at(0.36, t + 0.06), d[1]*0.035, 0.12))
+            stripes.append(_leaf(at(1.02, t), at(0.64, t + 0.06), d[1]*0.035, -0.12))
+    return stripes
+
+# %% ../../nbs/01_fur.ipynb #cd8ffe11
+def _patches_on_body(rng, n, at):
+    "Draw `n` fuzzy patches anywhere on a body"
+    return [_fuzzy(rng, _blob(rng, *at(*rng.random(2)), rng.uniform(0.3, 0.6)), 0.12, 0.07) for _ in range(n)]
+
+# %% ../../nbs/01_fur.ipynb #de9bc31d
+def _spots_on_body(rng, at):
+    "Draw the spots of a body"
+    n = int(rng.integers(16, 34))
+    return [_blob(rng, *at(*rng.random(2)), rng.uniform(0.06, 0.16)) for _ in range(n)]
 
 # %% ../../nbs/01_fur.ipynb #d5517e8c
 def _body_marks(rng, coat, lo, hi, chest=None):
-    "The pattern on a body that spans `lo` to `hi`; `chest` is where a bib may go"
+    "Return the markings of a body that spans `lo` to `hi`; `chest` is where a bib can be"
     k, dark, light, d = coat['kind'], coat['dark'], coat['light'], hi - lo
-    at = lambda u, v: lo + d * (u, v)
+    def at(u, v): return lo + d*(u, v)
     marks = []
-    if k == 'tabby':
-        n = int(rng.integers(5, 8))
-        side = d[0] > d[1]
-        for i in range(n):
-            t = (i + .5) / n
-            if side: marks.append(_leaf(at(t, -.05), at(t + .04, .75), d[0]*.05, .12))
-            else: marks += [_leaf(at(-.02, t), at(.36, t + .06), d[1]*.035, .12), _leaf(at(1.02, t), at(.64, t + .06), d[1]*.035, -.12)]
-        marks = [(marks, dark, .03)]
+    if k == 'tabby': marks = [(_stripes_on_body(rng, d, at), dark, 0.03)]
     elif k == 'patches':
-        f = lambda n: [_fuzzy(rng, _blob(rng, *at(*rng.random(2)), rng.uniform(.3, .6)), .12, .07) for _ in range(n)]
-        marks = [(f(int(rng.integers(2, 4))), dark, .03), (f(int(rng.integers(0, 2))), coat['third'], .03)]
-    elif k == 'spots':
-        marks = [([_blob(rng, *at(*rng.random(2)), rng.uniform(.06, .16)) for _ in range(int(rng.integers(16, 34)))], dark, .02)]
-    if chest is not None and (k in ('tuxedo', 'mask') or np.abs(light - coat['base']).max() > .08):
-        marks.append(([_fuzzy(rng, chest, .07, .14)], light, .08))
+        marks = [(_patches_on_body(rng, int(rng.integers(2, 4)), at), dark, 0.03),
+                 (_patches_on_body(rng, int(rng.integers(0, 2)), at), coat['third'], 0.03)]
+    elif k == 'spots': marks = [(_spots_on_body(rng, at), dark, 0.02)]
+    has_bib = k in ('tuxedo', 'mask') or np.abs(light - coat['base']).max() > 0.08
+    if chest is not None and has_bib: marks.append(([_fuzzy(rng, chest, 0.07, 0.14)], light, 0.08))
     return marks

@@ -10,184 +10,201 @@ from copy import copy
 from functools import lru_cache
 
 import numpy as np
+from fastcore.all import patch
 from PIL import Image, ImageChops, ImageDraw
 
 # %% ../../nbs/00_pen.ipynb #b28f7213
 def _rgb(hex_):
-    "`'#d9803a'` as three numbers from 0 to 1"
-    return np.array([int(hex_[i:i+2], 16) for i in (1, 3, 5)]) / 255
+    "Convert `'#d9803a'` to three numbers from 0 to 1"
+    return np.array([int(hex_[i:i+2], 16) for i in (1, 3, 5)])/255
 
 # %% ../../nbs/00_pen.ipynb #cda78bd7
 def _mix(a, b, t):
-    "`a` with a share `t` of `b`"
-    return np.asarray(a) * (1 - t) + np.asarray(b) * t
+    "Mix `a` with a share `t` of `b`"
+    return np.asarray(a)*(1 - t) + np.asarray(b)*t
 
 # %% ../../nbs/00_pen.ipynb #3c81748d
 def _ink(c):
-    "A colour as PIL wants it"
-    return tuple(int(v) for v in np.clip(np.asarray(c) * 255 + .5, 0, 255))
+    "Convert a colour to the tuple that PIL expects"
+    return tuple(int(v) for v in np.clip(np.asarray(c)*255 + 0.5, 0, 255))
 
 # %% ../../nbs/00_pen.ipynb #f57fdb29
-_FUR = {k: _rgb(v) for k, v in dict(black='#2e2a29', charcoal='#4b4746', slate='#747b86', silver='#b4b6b9', white='#f4efe7',
-    cream='#ecdab9', sand='#d6ba8f', golden='#d7a057', orange='#d9813c', rust='#b15c31', brown='#7d5236', cocoa='#573829').items()}
-
-# %% ../../nbs/00_pen.ipynb #cb587f76
+_FUR = {k: _rgb(v) for k, v in dict(
+    black='#2e2a29', charcoal='#4b4746', slate='#747b86', silver='#b4b6b9', white='#f4efe7', cream='#ecdab9',
+    sand='#d6ba8f', golden='#d7a057', orange='#d9813c', rust='#b15c31', brown='#7d5236', cocoa='#573829').items()}
 _WHITE, _DARK = _FUR['white'], _rgb('#1d1718')
 
 # %% ../../nbs/00_pen.ipynb #1a059651
 def _pick(rng, seq, p=None):
-    "One of `seq`, with shares `p` if given"
+    "Pick one of `seq`, with the shares `p` if they are given"
     if p is None: return seq[int(rng.integers(len(seq)))]
     return seq[min(int(np.searchsorted(np.cumsum(p), rng.random())), len(seq) - 1)]
 
 # %% ../../nbs/00_pen.ipynb #9373aa2f
 def _maybe(rng, p):
-    "Yes, with probability `p`"
+    "Return True with probability `p`"
     return bool(rng.random() < p)
 
 # %% ../../nbs/00_pen.ipynb #48db951a
 @lru_cache
 def _steps(n, end=1.):
-    "`n` even steps from 0 up to, not including, `end`"
+    "Return `n` even steps from 0 up to, but not including, `end`"
     return np.linspace(0, end, n, endpoint=False)
 
 # %% ../../nbs/00_pen.ipynb #a595f5a8
 def _curve(pts, n=6, closed=True):
-    "A smooth (Catmull-Rom) line through `pts`, `n` points a stretch"
+    "Draw a Catmull-Rom spline through `pts`, `n` points per stretch"
     p = np.asarray(pts, float)
     p = np.concatenate([p[-1:], p, p[:2]]) if closed else np.concatenate([p[:1], p, p[-1:]])
     t = _steps(n)[:, None]
     a, b, c, d = (q[:, None] for q in (p[:-3], p[1:-2], p[2:-1], p[3:]))
-    q = b + t * (c - a) / 2 + t**2 * (a - 2.5*b + 2*c - d/2) + t**3 * (1.5*(b - c) + (d - a)/2)
+    q = b + t*(c - a)/2 + t**2*(a - 2.5*b + 2*c - d/2) + t**3*(1.5*(b - c) + (d - a)/2)
     q = q.reshape(-1, 2)
     return q if closed else np.concatenate([q, p[-1:]])
 
 # %% ../../nbs/00_pen.ipynb #aa05cc43
 def _oval(x, y, rx, ry=None, turn=0., n=24):
-    "An ellipse round (`x`, `y`), turned by `turn` radians"
+    "Draw an ellipse round (`x`, `y`), turned by `turn` radians"
     t = _steps(n, 2*np.pi)
     u, v, c, s = rx*np.cos(t), (ry or rx)*np.sin(t), np.cos(turn), np.sin(turn)
     return np.stack([x + u*c - v*s, y + u*s + v*c], 1)
 
-# %% ../../nbs/00_pen.ipynb #4429aa62
-def _normals(p, closed=True):
-    "Unit vectors at right angles to the line `p`"
-    d = np.roll(p, -1, 0) - np.roll(p, 1, 0) if closed else np.gradient(p, axis=0)
-    return np.stack([d[:, 1], -d[:, 0]], 1) / (np.hypot(d[:, 0], d[:, 1])[:, None] + 1e-9)
-
 # %% ../../nbs/00_pen.ipynb #f37036a8
 def _both(half, top, bottom=None):
-    "A whole outline from its right `half`, the point above and the one below"
+    "Complete an outline from its right `half`, the point above and the one below"
     return [(0, top)] + half + ([] if bottom is None else [(0, bottom)]) + [(-x, y) for x, y in half[::-1]]
+
+# %% ../../nbs/00_pen.ipynb #4429aa62
+def _normals(p, closed=True):
+    "Compute unit vectors at right angles to the line `p`"
+    d = np.roll(p, -1, 0) - np.roll(p, 1, 0) if closed else np.gradient(p, axis=0)
+    return np.stack([d[:, 1], -d[:, 0]], 1)/(np.hypot(d[:, 0], d[:, 1])[:, None] + 1e-9)
 
 # %% ../../nbs/00_pen.ipynb #63b9aca6
 def _limb(pts, widths, n=8):
-    "The outline of a rope through `pts` that is `widths` thick"
+    "Draw the outline of a rope through `pts` that is `widths` thick, with round ends"
     p = _curve(pts, n, closed=False)
-    w = np.interp(_steps(len(p)), _steps(len(widths), 1 + 1/len(widths)), widths)[:, None] / 2
-    side = w * _normals(p, closed=False)
-    ahead = side[:, ::-1] * [-1, 1]
-    a = _steps(6, np.pi)[1:, None]   # the round ends
-    start, end = p[0] - np.cos(a)*side[0] - np.sin(a)*ahead[0], p[-1] + np.cos(a)*side[-1] + np.sin(a)*ahead[-1]
+    w = np.interp(_steps(len(p)), _steps(len(widths), 1 + 1/len(widths)), widths)[:, None]/2
+    side = w*_normals(p, closed=False)
+    ahead = side[:, ::-1]*[-1, 1]
+    a = _steps(6, np.pi)[1:, None]
+    start = p[0] - np.cos(a)*side[0] - np.sin(a)*ahead[0]
+    end = p[-1] + np.cos(a)*side[-1] + np.sin(a)*ahead[-1]
     return np.concatenate([p + side, end, (p - side)[::-1], start])
 
 # %% ../../nbs/00_pen.ipynb #5f07d7ad
 def _leaf(a, b, width, bend=0.):
-    "A stripe from `a` to `b`, pointed at both ends"
+    "Draw a stripe from `a` to `b`, pointed at both ends"
     a, b = np.asarray(a, float), np.asarray(b, float)
-    mid = (a + b)/2 + bend * np.array([b[1] - a[1], a[0] - b[0]])
-    return _limb([a, mid, b], [.15*width, width, .15*width], 6)
+    mid = (a + b)/2 + bend*np.array([b[1] - a[1], a[0] - b[0]])
+    return _limb([a, mid, b], [0.15*width, width, 0.15*width], 6)
 
 # %% ../../nbs/00_pen.ipynb #8d656e02
-def _blob(rng, x, y, r, rough=.25, n=9):
-    "An uneven patch round (`x`, `y`)"
+def _blob(rng, x, y, r, rough=0.25, n=9):
+    "Draw an uneven patch round (`x`, `y`)"
     t = _steps(n, 2*np.pi)
-    k = r * (1 + rough * rng.uniform(-1, 1, n))
+    k = r*(1 + rough*rng.uniform(-1, 1, n))
     return _curve(np.stack([x + k*np.cos(t), y + k*np.sin(t)], 1), 4)
 
 # %% ../../nbs/00_pen.ipynb #46bdae30
 def _area(p):
-    "Twice the area within the line `p`; its sign says which way round it runs"
-    return np.sum(p[:, 0] * np.roll(p[:, 1], -1) - p[:, 1] * np.roll(p[:, 0], -1))
+    "Compute twice the area within the line `p`; its sign tells which way round the line runs"
+    return np.sum(p[:, 0]*np.roll(p[:, 1], -1) - p[:, 1]*np.roll(p[:, 0], -1))
 
 # %% ../../nbs/00_pen.ipynb #09abd4e8
 def _fuzzy(rng, p, step, tuft):
-    "The closed line `p` with a hairy edge: a tuft every `step`, up to `tuft` long"
+    "Give the closed line `p` a hairy edge: a tuft every `step`, up to `tuft` long"
     q = np.concatenate([p, p[:1]])
     s = np.concatenate([[0], np.cumsum(np.hypot(*np.diff(q, axis=0).T))])
-    n = max(6, int(s[-1] / step)) * 2
-    at = (np.arange(n) + rng.uniform(-.35, .35, n)) * (s[-1] / n)
+    n = max(6, int(s[-1]/step))*2
+    at = (np.arange(n) + rng.uniform(-0.35, 0.35, n))*(s[-1]/n)
     q = np.stack([np.interp(at, s, q[:, i], period=s[-1]) for i in (0, 1)], 1)
-    out = np.where(np.arange(n) % 2, rng.random(n)**1.6, -.25) * tuft
+    out = np.where(np.arange(n) % 2, rng.random(n)**1.6, -0.25)*tuft
     # hair hangs: a tuft leans down as well as out
-    lean = np.maximum(out, 0)[:, None] * np.array([0, .7]) + rng.normal(0, .15*tuft, (n, 2))
-    return q + _normals(q) * out[:, None] * np.sign(_area(q)) + lean
+    lean = np.maximum(out, 0)[:, None]*np.array([0, 0.7]) + rng.normal(0, 0.15*tuft, (n, 2))
+    return q + _normals(q)*out[:, None]*np.sign(_area(q)) + lean
 
 # %% ../../nbs/00_pen.ipynb #904e9b4d
 @lru_cache(2000)
 def _blur_matrix(n, sigma):
-    "Times a column of `n` pixels, this blurs it; beyond its ends all is 0"
+    "Make the matrix that blurs a column of `n` pixels; beyond its ends everything is 0"
     i = np.arange(n, dtype=np.float32)
-    g = np.exp(-.5 * ((i[:, None] - i) / max(sigma, .3))**2)
-    return g / g.sum(1).max()
+    g = np.exp(-0.5*((i[:, None] - i)/max(sigma, 0.3))**2)
+    return g/g.sum(1).max()
 
 # %% ../../nbs/00_pen.ipynb #2f584769
 def _blurred(mask, radius):
-    "A soft copy of an 'L' image"
+    "Blur an 'L' image"
     a = np.asarray(mask, np.float32)
-    a = _blur_matrix(a.shape[0], round(radius, 1)) @ a @ _blur_matrix(a.shape[1], round(radius, 1)).T
+    radius = round(radius, 1)
+    a = _blur_matrix(a.shape[0], radius) @ a @ _blur_matrix(a.shape[1], radius).T
     return Image.fromarray(a.clip(0, 255).astype(np.uint8))
 
 # %% ../../nbs/00_pen.ipynb #89786e84
 class _Pen:
     "Paints smooth shapes on `img`; shapes are in units of `scale` pixels round `origin`"
-    def __init__(self, img, scale, origin=(0, 0), tilt=0., mirror=False, light=(-.6, -.8)):
+    def __init__(self, img, scale, origin=(0, 0), tilt=0., mirror=False, light=(-0.6, -0.8)):
         self.img, self.scale, self.light = img, scale, light
-        self.figure = Image.new('L', img.size)   # where the animal is: shadows of its parts stay on it
-        c, s = np.cos(tilt) * scale, np.sin(tilt) * scale
+        self.figure = Image.new('L', img.size)  # where the animal is: shadows of its parts stay on it
+        c, s = np.cos(tilt)*scale, np.sin(tilt)*scale
         self.m, self.o = np.array([[c, s], [-s, c]]), np.asarray(origin, float)
-        if mirror: self.m = self.m * [-1, 1]
+        if mirror: self.m = self.m*[-1, 1]
 
     def px(self, p):
-        "From units to pixels"
+        "Convert units to pixels"
         return np.asarray(p) @ self.m + self.o
 
-    def moved(self, origin, tilt=0., scale=1.):
-        "A pen on the same picture, whose (0, 0) is this one's `origin`"
-        pen, c, s = copy(self), np.cos(tilt) * scale, np.sin(tilt) * scale
-        pen.scale, pen.m, pen.o = self.scale * scale, np.array([[c, s], [-s, c]]) @ self.m, self.px(origin)
-        return pen
+# %% ../../nbs/00_pen.ipynb #ee7bbbd0
+@patch
+def moved(self:_Pen, origin, tilt=0., scale=1.):
+    "Return a pen on the same picture, whose (0, 0) is this one's `origin`"
+    pen, c, s = copy(self), np.cos(tilt)*scale, np.sin(tilt)*scale
+    pen.scale, pen.m, pen.o = self.scale*scale, np.array([[c, s], [-s, c]]) @ self.m, self.px(origin)
+    return pen
 
-    def mask(self, shapes, soft=0., box=None, alpha=1.):
-        "The box of pixels that `shapes` touch, and how far they cover each (an 'L' image)"
-        ps = [self.px(s) for s in shapes]
-        if box is None:
-            p, pad = np.concatenate(ps), 1 + 2.5 * soft * self.scale
-            # a quarter beyond the picture is enough for the light on what is cut off
-            lo, hi = np.array(self.img.size) * -.25, np.array(self.img.size) * 1.25
-            lo, hi = np.maximum(np.floor(p.min(0) - pad), lo.astype(int)), np.minimum(np.ceil(p.max(0) + pad), hi.astype(int))
-            box = (*lo.astype(int).tolist(), *hi.astype(int).tolist())
-            if box[0] >= box[2] or box[1] >= box[3]: return None, None
-        w, h = box[2] - box[0], box[3] - box[1]
-        blur = soft * self.scale
-        # smooth edges are drawn larger, then reduced; soft ones are drawn smaller, then enlarged
-        fine = 1 / int(blur/1.5) if blur >= 3 else 4 if w*h < 2000 else 3 if w*h < 10000 else 2
-        m = Image.new('L', (-int(-w*fine//1), -int(-h*fine//1)))
-        d = ImageDraw.Draw(m)
-        for p in ps: d.polygon(((p - box[:2]) * fine).ravel().tolist(), int(255*alpha))
-        if fine > 1: m = m.reduce(fine)
-        if blur: m = _blurred(m, blur * min(fine, 1))
-        return box, m if fine > 1 else m.resize((w, h), Image.BILINEAR, box=(0, 0, w*fine, h*fine))
+# %% ../../nbs/00_pen.ipynb #6f408ecd
+@patch
+def box(self:_Pen, points, soft):
+    "Return (left, top, right, bottom) of the pixels that a blurred outline can touch; None if there are none"
+    pad, size = 1 + 2.5*soft*self.scale, np.array(self.img.size)
+    low = np.maximum(np.floor(points.min(0) - pad), (size*-0.25).astype(int))
+    high = np.minimum(np.ceil(points.max(0) + pad), (size*1.25).astype(int))
+    left, top, right, bottom = *low.astype(int).tolist(), *high.astype(int).tolist()
+    return (left, top, right, bottom) if left < right and top < bottom else None
 
-    def paint(self, shapes, colour, alpha=1., soft=0.):
-        "Fills `shapes` with one colour"
-        box, m = self.mask(shapes, soft, alpha=alpha)
-        if box is None: return
-        self.img.paste(_ink(colour), box, m)
+# %% ../../nbs/00_pen.ipynb #d1aabaa0
+def _fineness(area, blur):
+    "Return how many times larger to draw a mask of `area` pixels that is blurred by `blur` pixels"
+    if blur >= 3: return 1/int(blur/1.5)
+    return 4 if area < 2000 else 3 if area < 10000 else 2
 
-    def shadow(self, shapes, alpha, soft=.12, drop=(.0, .09)):
-        "A soft shadow of `shapes`, on the animal alone"
-        box, m = self.mask([s + np.array(drop) for s in shapes], soft, alpha=alpha)
-        if box is None: return
-        m = ImageChops.multiply(m, self.figure.crop(box))
-        self.img.paste(_ink(_DARK), box, m)
+@patch
+def mask(self:_Pen, shapes, soft=0., box=None, alpha=1.):
+    "Return the box of pixels that `shapes` touch, and an 'L' image of how far they cover each one"
+    ps = [self.px(s) for s in shapes]
+    if box is None: box = self.box(np.concatenate(ps), soft)
+    if box is None: return None, None
+    w, h, blur = box[2] - box[0], box[3] - box[1], soft*self.scale
+    fine = _fineness(w*h, blur)
+    m = Image.new('L', (-int(-w*fine//1), -int(-h*fine//1)))
+    d = ImageDraw.Draw(m)
+    for p in ps: d.polygon(((p - box[:2])*fine).ravel().tolist(), int(255*alpha))
+    if fine > 1: m = m.reduce(fine)
+    if blur: m = _blurred(m, blur*min(fine, 1))
+    return box, m if fine > 1 else m.resize((w, h), Image.BILINEAR, box=(0, 0, w*fine, h*fine))
+
+# %% ../../nbs/00_pen.ipynb #d26fb745
+@patch
+def paint(self:_Pen, shapes, colour, alpha=1., soft=0.):
+    "Fill `shapes` with one colour"
+    box, m = self.mask(shapes, soft, alpha=alpha)
+    if box is not None: self.img.paste(_ink(colour), box, m)
+
+# %% ../../nbs/00_pen.ipynb #fb3103c0
+@patch
+def shadow(self:_Pen, shapes, alpha, soft=0.12, drop=(0., 0.09)):
+    "Paint a soft shadow of `shapes`, on the animal alone"
+    box, m = self.mask([s + np.array(drop) for s in shapes], soft, alpha=alpha)
+    if box is None: return
+    m = ImageChops.multiply(m, self.figure.crop(box))
+    self.img.paste(_ink(_DARK), box, m)

@@ -8,130 +8,183 @@ __all__ = []
 # %% ../../nbs/04_poses.ipynb #91863233
 import numpy as np
 
-from .pen import _DARK, _blob, _both, _curve, _leaf, _limb, _maybe, _mix, _normals, _oval
-from .pen import _pick, _rgb
+from .pen import _DARK, _blob, _both, _curve, _leaf, _limb, _maybe, _mix, _normals
+from .pen import _oval, _pick, _rgb
 from .fur import _body_marks, _fur
 from .scenes import _LIGHT, _bar, _cloth
 
 # %% ../../nbs/04_poses.ipynb #b8531a63
 def _sock(coat):
-    "The colour of the paws"
-    return coat['light'] if coat['kind'] in ('tuxedo', 'mask') else coat['dark'] if coat['kind'] == 'points' else coat['base']
-
-# %% ../../nbs/04_poses.ipynb #2f8c1859
-def _legs(pen, rng, coat, lines, width):
-    "Legs along `lines`, each with a paw; their tops blend into the body"
-    lines, marks = [np.asarray(p, float) for p in lines], []
-    down = lambda p, t: p[0]*(1 - t) + p[-1]*t
-    side = np.array([width*.6, .04])
-    if coat['kind'] == 'tabby': marks = [_leaf(down(p, t) - side, down(p, t) + side, .09) for p in lines for t in (.3, .5, .7)]
-    if coat['kind'] == 'spots': marks = [_blob(rng, *(down(p, rng.random()) + rng.normal(0, width*.3, 2)), .06) for p in lines for _ in range(4)]
-    colour = _mix(coat['base'], coat['dark'], .35) if coat['kind'] == 'points' else coat['base']
-    _fur(pen, rng, [_limb(p, [width*1.25, width, width*.9]) for p in lines], colour, [(marks, coat['dark'], .02)],
-         flow=lines[0][0] - (0, 2), tuft=.03, shadow=.2, fade=True)
-    _paws(pen, rng, [p[-1] for p in lines], width*.775, _sock(coat))
+    "Return the colour of the paws"
+    if coat['kind'] in ('tuxedo', 'mask'): return coat['light']
+    return coat['dark'] if coat['kind'] == 'points' else coat['base']
 
 # %% ../../nbs/04_poses.ipynb #b1d25f87
 def _paws(pen, rng, spots, r, colour):
-    _fur(pen, rng, [_oval(x, y, r, r*.72) for x, y in spots], colour, flow=spots[0] - np.array([0, 2]), tuft=.025, depth=.7, shadow=.25, hair=.8)
-    toes = [_limb([(x + u*r, y + r*.12), (x + u*r*1.1, y + r*.58)], [.02, .035], 3) for x, y in spots for u in (-.3, .3)]
-    pen.paint(toes, _DARK, .55)
+    "Paint paws of radius `r`, each with two lines between its toes"
+    shapes, flow = [_oval(x, y, r, r*0.72) for x, y in spots], spots[0] - np.array([0, 2])
+    _fur(pen, rng, shapes, colour, flow=flow, tuft=0.025, depth=0.7, shadow=0.25, hair=0.8)
+    def toe(x, y, u): return _limb([(x + u*r, y + r*0.12), (x + u*r*1.1, y + r*0.58)], [0.02, 0.035], 3)
+    pen.paint([toe(x, y, u) for x, y in spots for u in (-0.3, 0.3)], _DARK, 0.55)
+
+# %% ../../nbs/04_poses.ipynb #b81ab87d
+def _leg_marks(rng, coat, lines, width):
+    "Draw the rings or spots on legs along `lines`"
+    def down(p, t): return p[0]*(1 - t) + p[-1]*t
+    side = np.array([width*0.6, 0.04])
+    if coat['kind'] == 'tabby':
+        return [_leaf(down(p, t) - side, down(p, t) + side, 0.09) for p in lines for t in (0.3, 0.5, 0.7)]
+    if coat['kind'] != 'spots': return []
+    return [_blob(rng, *(down(p, rng.random()) + rng.normal(0, width*0.3, 2)), 0.06) for p in lines for _ in range(4)]
+
+# %% ../../nbs/04_poses.ipynb #2f8c1859
+def _legs(pen, rng, coat, lines, width):
+    "Paint legs along `lines`, each with a paw; their tops blend into the body"
+    lines = [np.asarray(p, float) for p in lines]
+    marks = _leg_marks(rng, coat, lines, width)
+    colour = _mix(coat['base'], coat['dark'], 0.35) if coat['kind'] == 'points' else coat['base']
+    shapes, flow = [_limb(p, [width*1.25, width, width*0.9]) for p in lines], lines[0][0] - (0, 2)
+    _fur(pen, rng, shapes, colour, [(marks, coat['dark'], 0.02)], flow=flow, tuft=0.03, shadow=0.2, fade=True)
+    _paws(pen, rng, [p[-1] for p in lines], width*0.775, _sock(coat))
+
+# %% ../../nbs/04_poses.ipynb #21a220f0
+def _tail_marks(rng, coat, p, width):
+    "Draw the rings of a tabby's tail along `p`, or a light tip"
+    if coat['kind'] == 'tabby':
+        q = _curve(p, 4, closed=False)
+        across = _normals(q, closed=False)*width
+        return [([_leaf(q[i] - across[i], q[i] + across[i], 0.1) for i in range(2, len(q), 3)], coat['dark'], 0.02)]
+    has_tip = coat['kind'] in ('tuxedo', 'mask') and _maybe(rng, 0.6)
+    return [([_oval(*p[-1], width*1.3)], coat['light'], 0.06)] if has_tip else []
 
 # %% ../../nbs/04_poses.ipynb #1faab468
 def _tail(pen, rng, coat, pts, width, bushy):
-    "A tail along `pts`: `bushy` 0 is a rope, 1 a brush"
-    p, marks = np.asarray(pts, float), []
-    if coat['kind'] == 'tabby':
-        q = _curve(p, 4, closed=False)
-        across = _normals(q, closed=False) * width
-        marks = [([_leaf(q[i] - across[i], q[i] + across[i], .1) for i in range(2, len(q), 3)], coat['dark'], .02)]
-    if coat['kind'] in ('tuxedo', 'mask') and _maybe(rng, .6): marks = [([_oval(*p[-1], width*1.3)], coat['light'], .06)]
-    shape = _limb(p, [width, width*(1 + .8*bushy), width*(1 + bushy), width*.75])
-    _fur(pen, rng, shape, coat['dark'] if coat['kind'] == 'points' else coat['base'], marks, flow=p[0], tuft=.04 + .08*bushy, shadow=.3)
+    "Paint a tail along `pts`: `bushy` 0 is a rope, 1 a brush"
+    p = np.asarray(pts, float)
+    marks = _tail_marks(rng, coat, p, width)
+    shape = _limb(p, [width, width*(1 + 0.8*bushy), width*(1 + bushy), width*0.75])
+    colour = coat['dark'] if coat['kind'] == 'points' else coat['base']
+    _fur(pen, rng, shape, colour, marks, flow=p[0], tuft=0.04 + 0.08*bushy, shadow=0.3)
 
 # %% ../../nbs/04_poses.ipynb #b48ca8ce
 def _torso(pen, rng, coat, outline, chest, flow):
-    "The body itself, with its pattern and perhaps a bib at `chest`"
+    "Paint the body itself, with its pattern and perhaps a bib at `chest`"
     body = _curve(outline)
-    _fur(pen, rng, body, coat['base'], _body_marks(rng, coat, body.min(0), body.max(0), chest), flow=flow, tuft=.07, shadow=.2)
+    marks = _body_marks(rng, coat, body.min(0), body.max(0), chest)
+    _fur(pen, rng, body, coat['base'], marks, flow=flow, tuft=0.07, shadow=0.2)
 
 # %% ../../nbs/04_poses.ipynb #17383ee5
 def _ground(pen, x, y, r):
-    "The shadow on the floor"
-    pen.paint([_oval(x, y, r, .22)], _DARK, .4, soft=.12)
+    "Paint the shadow on the floor"
+    pen.paint([_oval(x, y, r, 0.22)], _DARK, 0.4, soft=0.12)
+
+# %% ../../nbs/04_poses.ipynb #9dee8626
+def _sitting_tail(rng, k, L):
+    "Choose the tail of an animal of width `k` and length `L` that sits: its line, and whether it wraps round the feet"
+    tail = [(0.7, L - 0.2), (1.4*k, L - 0.3), (1.7*k, L - 0.9), (1.6*k, L - rng.uniform(1.1, 1.7))]
+    wraps = _maybe(rng, 0.25)
+    if wraps: tail = [(0.7, L - 0.15), (1.3, L + 0.02), (1., L + 0.22), (0.3, L + 0.22)]
+    return np.array(tail)*(_pick(rng, [-1, 1]), 1), wraps
 
 # %% ../../nbs/04_poses.ipynb #c64a9c34
 def _sit(pen, rng, coat, cat):
-    k, L = rng.uniform(.85, 1.05), rng.uniform(2.5, 2.9) + (0 if cat else rng.uniform(0, .3))   # width and length
-    _ground(pen, 0, L + .08, 1.45)
-    tail = [(.7, L - .2), (1.4*k, L - .3), (1.7*k, L - .9), (1.6*k, L - rng.uniform(1.1, 1.7))]
-    wraps = _maybe(rng, .25)   # round the feet
-    if wraps: tail = [(.7, L - .15), (1.3, L + .02), (1., L + .22), (.3, L + .22)]
-    tail, thick, bushy = np.array(tail) * (_pick(rng, [-1, 1]), 1), rng.uniform(.22, .34), rng.uniform(0, 1.1)
+    "Paint a body that sits"
+    k, L = rng.uniform(0.85, 1.05), rng.uniform(2.5, 2.9) + (0 if cat else rng.uniform(0, 0.3))
+    _ground(pen, 0, L + 0.08, 1.45)
+    tail, wraps = _sitting_tail(rng, k, L)
+    thick, bushy = rng.uniform(0.22, 0.34), rng.uniform(0, 1.1)
     if not wraps: _tail(pen, rng, coat, tail, thick, bushy)
-    bib = _curve([(-.45, .6), (.45, .6), (.5, 1.3), (.2, L*.68), (0, L*.75), (-.2, L*.68), (-.5, 1.3)])
-    _torso(pen, rng, coat, _both([(.5, .35), (.72*k, 1.), (.86*k, 1.6), (1.12*k, L - .55), (1.02*k, L - .05)], .2, L + .02), bib, flow=(0, -2.5))
-    _paws(pen, rng, [(s*.88*k, L) for s in (-1, 1)], .32, _sock(coat))
-    _legs(pen, rng, coat, [[(s*.36, 1.4), (s*.34, 2.1), (s*.32, L + .06)] for s in (-1, 1)], .42 if cat else .46)
+    bib = _curve([(-0.45, 0.6), (0.45, 0.6), (0.5, 1.3), (0.2, L*0.68), (0, L*0.75), (-0.2, L*0.68), (-0.5, 1.3)])
+    half = [(0.5, 0.35), (0.72*k, 1.), (0.86*k, 1.6), (1.12*k, L - 0.55), (1.02*k, L - 0.05)]
+    _torso(pen, rng, coat, _both(half, 0.2, L + 0.02), bib, flow=(0, -2.5))
+    _paws(pen, rng, [(s*0.88*k, L) for s in (-1, 1)], 0.32, _sock(coat))
+    _legs(pen, rng, coat, [[(s*0.36, 1.4), (s*0.34, 2.1), (s*0.32, L + 0.06)] for s in (-1, 1)], 0.42 if cat else 0.46)
     if wraps: _tail(pen, rng, coat, tail, thick, bushy)
+
+# %% ../../nbs/04_poses.ipynb #529048f9
+def _lying_outline(rng, hip, L):
+    "Draw the outline of a body that lies, with its hip at `hip` and its floor at `L`"
+    back = [(-0.75, 0.5), (-0.3, 0.05), (0.6, 0.1), (hip*0.75, rng.uniform(-0.1, 0.25))]
+    return [*back, (hip, 0.55), (hip + 0.05, L), (0.6, L + 0.08), (-0.7, L + 0.05), (-0.85, 1.)]
 
 # %% ../../nbs/04_poses.ipynb #03b38e9e
 def _lie(pen, rng, coat, cat):
-    L, hip, reach = rng.uniform(1.25, 1.5), rng.uniform(1.7, 2.2), rng.uniform(0, .35)
-    _ground(pen, hip/2 - .2, L + .08, 1.6)
-    tail = [(hip*.95, L - .1), (hip + .45, L - .05), (hip + .6, L - .35), (hip + .35, L - rng.uniform(.4, .9))]
-    _tail(pen, rng, coat, tail, rng.uniform(.2, .32), rng.uniform(0, 1.))
-    outline = [(-.75, .5), (-.3, .05), (.6, .1), (hip*.75, rng.uniform(-.1, .25)), (hip, .55), (hip + .05, L),
-               (.6, L + .08), (-.7, L + .05), (-.85, 1.)]
-    _torso(pen, rng, coat, outline, _oval(-.1, .9, .5, .5), flow=(-1.8, -2))
-    haunch = _curve([(hip*.62, L - .75), (hip*.9, L - .8), (hip + .1, L - .25), (hip*.85, L + .1), (hip*.55, L + .08), (hip*.5, L - .35)])
-    _fur(pen, rng, haunch, coat['base'], flow=(hip*.6, L - 3), tuft=.04, shadow=.3, fade=True)
-    _paws(pen, rng, [(hip*.52, L + .06)], .26, _sock(coat))
-    _legs(pen, rng, coat, [[(.45, L - .35), (.1, L - .02), (-.2 - reach, L + .05)]], .38)
-    _legs(pen, rng, coat, [[(-.45, L - .35), (-.7, L + .02), (-.8 - reach, L + .1)]], .38)
+    "Paint a body that lies"
+    L, hip, reach = rng.uniform(1.25, 1.5), rng.uniform(1.7, 2.2), rng.uniform(0, 0.35)
+    _ground(pen, hip/2 - 0.2, L + 0.08, 1.6)
+    end = hip + 0.35, L - rng.uniform(0.4, 0.9)
+    tail = [(hip*0.95, L - 0.1), (hip + 0.45, L - 0.05), (hip + 0.6, L - 0.35), end]
+    _tail(pen, rng, coat, tail, rng.uniform(0.2, 0.32), rng.uniform(0, 1.))
+    _torso(pen, rng, coat, _lying_outline(rng, hip, L), _oval(-0.1, 0.9, 0.5, 0.5), flow=(-1.8, -2))
+    above = [(hip*0.62, L - 0.75), (hip*0.9, L - 0.8), (hip + 0.1, L - 0.25)]
+    haunch = _curve([*above, (hip*0.85, L + 0.1), (hip*0.55, L + 0.08), (hip*0.5, L - 0.35)])
+    _fur(pen, rng, haunch, coat['base'], flow=(hip*0.6, L - 3), tuft=0.04, shadow=0.3, fade=True)
+    _paws(pen, rng, [(hip*0.52, L + 0.06)], 0.26, _sock(coat))
+    _legs(pen, rng, coat, [[(0.45, L - 0.35), (0.1, L - 0.02), (-0.2 - reach, L + 0.05)]], 0.38)
+    _legs(pen, rng, coat, [[(-0.45, L - 0.35), (-0.7, L + 0.02), (-0.8 - reach, L + 0.1)]], 0.38)
+
+# %% ../../nbs/04_poses.ipynb #9890491f
+def _standing_outline(hip, slim):
+    "Draw the outline of a body that stands, with its hip at `hip`"
+    back = [(-0.6, 0.6), (-0.2, 0.2), (0.6, 0.42), (hip*0.7, 0.42), (hip, 0.6), (hip + 0.08, 1.15)]
+    return [*back, (hip - 0.35, 1.6), (hip*0.55, 1.5 - slim), (0.3, 1.7), (-0.4, 1.55), (-0.7, 1.05)]
 
 # %% ../../nbs/04_poses.ipynb #67d73ec5
 def _stand(pen, rng, coat, cat):
-    L, hip, slim, up = rng.uniform(2.35, 2.7) + (0 if cat else .15), rng.uniform(2.3, 2.7), rng.uniform(0, .15), rng.uniform(.3, 1.5)
-    _ground(pen, hip/2 - .2, L + .06, 1.7)
-    tail = [(hip - .1, .75), (hip + .35, .6), (hip + .6, .6 - up*.5), (hip + rng.uniform(.3, .75), .6 - up)]
-    _tail(pen, rng, coat, tail, rng.uniform(.2, .32), rng.uniform(0, 1.1))
-    far = dict(coat, base=coat['base']*.75, light=coat['light']*.75, dark=coat['dark']*.75)
-    _legs(pen, rng, far, [[(.62, 1.2), (.66, 1.9), (.6, L - .08)], [(hip - .42, 1.1), (hip - .25, 1.8), (hip - .42, L - .08)]], .36)
-    outline = [(-.6, .6), (-.2, .2), (.6, .42), (hip*.7, .42), (hip, .6), (hip + .08, 1.15), (hip - .35, 1.6), (hip*.55, 1.5 - slim),
-               (.3, 1.7), (-.4, 1.55), (-.7, 1.05)]
-    _torso(pen, rng, coat, outline, _oval(-.25, 1.1, .42, .6), flow=(-2, -2))
-    _legs(pen, rng, coat, [[(-.1, 1.2), (-.08, 1.9), (-.14, L)], [(hip - .2, 1.), (hip + .02, 1.75), (hip - .16, L)]], .42)
+    "Paint a body that stands"
+    L, hip = rng.uniform(2.35, 2.7) + (0 if cat else 0.15), rng.uniform(2.3, 2.7)
+    slim, up = rng.uniform(0, 0.15), rng.uniform(0.3, 1.5)
+    _ground(pen, hip/2 - 0.2, L + 0.06, 1.7)
+    tail = [(hip - 0.1, 0.75), (hip + 0.35, 0.6), (hip + 0.6, 0.6 - up*0.5), (hip + rng.uniform(0.3, 0.75), 0.6 - up)]
+    _tail(pen, rng, coat, tail, rng.uniform(0.2, 0.32), rng.uniform(0, 1.1))
+    far = dict(coat, base=coat['base']*0.75, light=coat['light']*0.75, dark=coat['dark']*0.75)
+    front = [(0.62, 1.2), (0.66, 1.9), (0.6, L - 0.08)]
+    hind = [(hip - 0.42, 1.1), (hip - 0.25, 1.8), (hip - 0.42, L - 0.08)]
+    _legs(pen, rng, far, [front, hind], 0.36)
+    _torso(pen, rng, coat, _standing_outline(hip, slim), _oval(-0.25, 1.1, 0.42, 0.6), flow=(-2, -2))
+    front, hind = [(-0.1, 1.2), (-0.08, 1.9), (-0.14, L)], [(hip - 0.2, 1.), (hip + 0.02, 1.75), (hip - 0.16, L)]
+    _legs(pen, rng, coat, [front, hind], 0.42)
 
 # %% ../../nbs/04_poses.ipynb #37e4d125
 def _bust(pen, rng, coat, cat):
-    "Head and shoulders: the rest is out of the picture"
-    k = rng.uniform(.95, 1.15)
-    bib = _curve([(-.5, .6), (.5, .6), (.55, 1.4), (0, 2.2), (-.55, 1.4)])
-    _torso(pen, rng, coat, _both([(.6, .4), (1.15*k, 1.1), (1.4*k, 2.2), (1.4*k, 3.2)], .2), bib, flow=(0, -2.5))
+    "Paint head and shoulders: the rest is out of the picture"
+    k = rng.uniform(0.95, 1.15)
+    bib = _curve([(-0.5, 0.6), (0.5, 0.6), (0.55, 1.4), (0, 2.2), (-0.55, 1.4)])
+    outline = _both([(0.6, 0.4), (1.15*k, 1.1), (1.4*k, 2.2), (1.4*k, 3.2)], 0.2)
+    _torso(pen, rng, coat, outline, bib, flow=(0, -2.5))
 
 # %% ../../nbs/04_poses.ipynb #96b8b0c3
 def _peek(pen, rng, coat, cat):
-    "The head alone: the rest is behind an edge"
+    "Paint nothing: the body is behind an edge"
 
 # %% ../../nbs/04_poses.ipynb #68801979
 def _ledge(pen, rng, coat):
-    "The edge of a box or a table that the animal looks over, and its paws"
-    c, y = _pick(rng, [_rgb('#b98a58'), _rgb('#8a5b3a'), _cloth(rng)]), rng.uniform(.72, .95)
-    for y0, y1, shade in ((0, 6, c), (0, .12, _mix(c, _LIGHT, .3)), (.12, .19, c*.72)): pen.paint([_bar(-6, y + y0, 6, y + y1)], shade)
-    _paws(pen, rng, [(s*rng.uniform(.75, 1.), y + .05) for s in (-1, 1)], .3, _sock(coat))
+    "Paint the edge of a box or a table that the animal looks over, and its paws"
+    c, y = _pick(rng, [_rgb('#b98a58'), _rgb('#8a5b3a'), _cloth(rng)]), rng.uniform(0.72, 0.95)
+    for y0, y1, shade in ((0, 6, c), (0, 0.12, _mix(c, _LIGHT, 0.3)), (0.12, 0.19, c*0.72)):
+        pen.paint([_bar(-6, y + y0, 6, y + y1)], shade)
+    _paws(pen, rng, [(s*rng.uniform(0.75, 1.), y + 0.05) for s in (-1, 1)], 0.3, _sock(coat))
+
+# %% ../../nbs/04_poses.ipynb #c959b71a
+def _medal(pen):
+    "Paint a golden medal below a collar"
+    for r, colour in ((0.1, '#b98b2e'), (0.08, '#f0cd6a'), (0.03, '#fffaf0')):
+        pen.paint([_oval(-0.3*(0.1 - r), 1.14 - 0.4*(0.1 - r), r)], _rgb(colour))
+
+# %% ../../nbs/04_poses.ipynb #4bb5e97b
+def _scarf(pen, w, colour):
+    "Paint a neckerchief with white dots"
+    pen.paint([_curve([(-w*0.8, 0.86), (0, 1.06), (w*0.8, 0.86), (0.1, 1.5), (-0.1, 1.5)], 4)], colour)
+    dots = (-0.2, 1.08), (0.2, 1.08), (0, 1.2), (-0.08, 1.36), (0.1, 1.36)
+    pen.paint([_oval(x, y, 0.035) for x, y in dots], (1, 1, 1), 0.8)
 
 # %% ../../nbs/04_poses.ipynb #55a1234c
-def _collar(pen, rng, w=.62):
-    "A collar, perhaps with a medal or a neckerchief"
+def _collar(pen, rng, w=0.62):
+    "Paint a collar, perhaps with a medal or a neckerchief"
     c = _rgb(_pick(rng, ['#c0392f', '#2f6fa8', '#2f8f6a', '#d79a2b', '#7a4a8c', '#37404f', '#d4688c']))
-    band = _limb([(-w, .75), (0, 1.02), (w, .75)], [.13, .15, .13])
-    pen.shadow([band], .4)
+    band = _limb([(-w, 0.75), (0, 1.02), (w, 0.75)], [0.13, 0.15, 0.13])
+    pen.shadow([band], 0.4)
     pen.paint([band], c)
     extra = _pick(rng, ['medal', 'medal', 'scarf', 'none'])
-    if extra == 'medal':
-        for r, colour in ((.1, '#b98b2e'), (.08, '#f0cd6a'), (.03, '#fffaf0')):
-            pen.paint([_oval(-.3*(.1 - r), 1.14 - .4*(.1 - r), r)], _rgb(colour))
-    if extra == 'scarf':
-        pen.paint([_curve([(-w*.8, .86), (0, 1.06), (w*.8, .86), (.1, 1.5), (-.1, 1.5)], 4)], c)
-        pen.paint([_oval(x, y, .035) for x, y in ((-.2, 1.08), (.2, 1.08), (0, 1.2), (-.08, 1.36), (.1, 1.36))], (1, 1, 1), .8)
+    if extra == 'medal': _medal(pen)
+    if extra == 'scarf': _scarf(pen, w, c)

@@ -14,181 +14,237 @@ from .pen import _DARK, _Pen, _blob, _curve, _ink, _leaf, _maybe, _mix, _oval, _
 # %% ../../nbs/03_scenes.ipynb #838c9ba0
 _CLOTH = [_rgb(c) for c in ('#8fa58a', '#5f8f8f', '#d8a647', '#c8745a', '#d9a7a0', '#4d6283', '#a3ad72',
                             '#8c5f6e', '#7fa3bd', '#c9b08a', '#9a8bb0', '#6b7f6a', '#b35f5a')]
-
-# %% ../../nbs/03_scenes.ipynb #31ea4181
-_LIGHT = np.array([1, .98, .94])
+_LIGHT = np.array([1, 0.98, 0.94])
 
 # %% ../../nbs/03_scenes.ipynb #3eec89c3
 def _cloth(rng, pale=0., dark=0.):
-    "Some colour for a wall or a sofa, more or less pale"
+    "Choose a colour for a wall or a sofa, mixed with light (`pale`) or with darkness (`dark`)"
     c = _mix(_mix(_pick(rng, _CLOTH), _LIGHT, pale), _DARK, dark)
-    return np.clip(c * rng.uniform(.9, 1.08) + rng.normal(0, .015, 3), 0, 1)
+    return np.clip(c*rng.uniform(0.9, 1.08) + rng.normal(0, 0.015, 3), 0, 1)
 
 # %% ../../nbs/03_scenes.ipynb #aa166535
 def _sky(n, stops):
-    "A picture `n` pixels square that runs through colours from top to bottom"
+    "Draw a picture `n` pixels square that runs through colours from top to bottom: (height, colour) each"
     y = np.linspace(0, 1, n)
-    rows = np.stack([np.interp(y, [s for s, _ in stops], [c[i] for _, c in stops]) for i in range(3)], 1)
-    return Image.fromarray((np.repeat(rows[:, None], n, 1) * 255).clip(0, 255).astype(np.uint8))
+    heights, colours = zip(*stops)
+    rows = np.stack([np.interp(y, heights, [c[i] for c in colours]) for i in range(3)], 1)
+    return Image.fromarray((np.repeat(rows[:, None], n, 1)*255).clip(0, 255).astype(np.uint8))
 
 # %% ../../nbs/03_scenes.ipynb #77d33b84
 def _bar(x0, y0, x1, y1):
-    "A rectangle"
+    "Draw the outline of a rectangle"
     return np.array([(x0, y0), (x1, y0), (x1, y1), (x0, y1)])
 
 # %% ../../nbs/03_scenes.ipynb #41717653
-def _slab(x0, y0, x1, y1, r=.05):
-    "A rectangle with round corners"
-    return _curve([(x0 + r, y0), (x1 - r, y0), (x1, y0 + r), (x1, y1 - r), (x1 - r, y1), (x0 + r, y1), (x0, y1 - r), (x0, y0 + r)], 3)
+def _slab(x0, y0, x1, y1, r=0.05):
+    "Draw the outline of a rectangle with round corners"
+    right, left = [(x1 - r, y0), (x1, y0 + r), (x1, y1 - r), (x1 - r, y1)], [(x0 + r, y1), (x0, y1 - r), (x0, y0 + r)]
+    return _curve([(x0 + r, y0), *right, *left], 3)
 
 # %% ../../nbs/03_scenes.ipynb #c3fd5803
 def _studio(rng, n):
-    c = _cloth(rng, rng.uniform(0, .6))
-    img = _sky(n, [(0, _mix(c, _DARK, .12)), (.6, _mix(c, _LIGHT, .2)), (.72, c*.92), (1, c*.8)])
-    _Pen(img, n).paint([_oval(.5, .42, .42)], _mix(c, _LIGHT, .5), .5, soft=.14)
+    "Draw a plain backdrop `n` pixels square"
+    c = _cloth(rng, rng.uniform(0, 0.6))
+    img = _sky(n, [(0, _mix(c, _DARK, 0.12)), (0.6, _mix(c, _LIGHT, 0.2)), (0.72, c*0.92), (1, c*0.8)])
+    _Pen(img, n).paint([_oval(0.5, 0.42, 0.42)], _mix(c, _LIGHT, 0.5), 0.5, soft=0.14)
     return img
 
 # %% ../../nbs/03_scenes.ipynb #a62e8592
 def _plant(pen, rng, x, y, h):
-    leaves = [_leaf((x, y - h*.3), (x + h*.55*np.sin(a), y - h*.3 - h*np.cos(a)), h*.2, rng.uniform(-.2, .2)) for a in rng.uniform(-1.1, 1.1, 8)]
-    pen.paint(leaves, _rgb('#4f7a4a') * rng.uniform(.7, 1.2))
-    pen.paint([np.array([(x - h*.22, y - h*.35), (x + h*.22, y - h*.35), (x + h*.16, y), (x - h*.16, y)])], _cloth(rng))
+    "Paint a plant of the height `h` in a pot that stands at (`x`, `y`)"
+    angles = rng.uniform(-1.1, 1.1, 8)
+    tips = [(x + h*0.55*np.sin(a), y - h*0.3 - h*np.cos(a)) for a in angles]
+    leaves = [_leaf((x, y - h*0.3), tip, h*0.2, bend=rng.uniform(-0.2, 0.2)) for tip in tips]
+    pen.paint(leaves, _rgb('#4f7a4a')*rng.uniform(0.7, 1.2))
+    pot = [(x - h*0.22, y - h*0.35), (x + h*0.22, y - h*0.35), (x + h*0.16, y), (x - h*0.16, y)]
+    pen.paint([np.array(pot)], _cloth(rng))
+
+# %% ../../nbs/03_scenes.ipynb #74845b48
+def _mountains(x, y, w, h):
+    "Draw the outline of the mountains in a picture on the wall"
+    left = [(x, y + h*0.6), (x + w*0.3, y + h*0.42), (x + w*0.55, y + h*0.66)]
+    right = [(x + w*0.8, y + h*0.5), (x + w, y + h*0.62)]
+    return np.array([*left, *right, (x + w, y + h), (x, y + h)])
 
 # %% ../../nbs/03_scenes.ipynb #3cc7149d
 def _window(pen, rng, wall, wood):
-    "A window, or a picture in a frame"
-    x, w, h = rng.uniform(.02, .62), rng.uniform(.2, .34), rng.uniform(.26, .4)
-    y, cream = .08, _rgb('#f7efe2')
-    window = _maybe(rng, .5)
-    pen.paint([_bar(x - .025, y - .025, x + w + .025, y + h + .025)], _mix(wall, cream, .8) if window else wood*.6)
+    "Paint a window, or a picture in a frame"
+    x, w, h = rng.uniform(0.02, 0.62), rng.uniform(0.2, 0.34), rng.uniform(0.26, 0.4)
+    y, cream = 0.08, _rgb('#f7efe2')
+    window = _maybe(rng, 0.5)
+    frame = _mix(wall, cream, 0.8) if window else wood*0.6
+    pen.paint([_bar(x - 0.025, y - 0.025, x + w + 0.025, y + h + 0.025)], frame)
     glass = _rgb(_pick(rng, ['#bfe0f2', '#f7d9a8', '#34405f', '#dce8c8']))
     pen.paint([_bar(x, y, x + w, y + h)], glass)
-    if window: pen.paint([_bar(x + w/2 - .007, y, x + w/2 + .007, y + h), _bar(x, y + h/2 - .007, x + w, y + h/2 + .007)], cream)
-    else: pen.paint([np.array([(x, y + h*.6), (x + w*.3, y + h*.42), (x + w*.55, y + h*.66), (x + w*.8, y + h*.5),
-                               (x + w, y + h*.62), (x + w, y + h), (x, y + h)])], glass*.7)
+    if not window: return pen.paint([_mountains(x, y, w, h)], glass*0.7)
+    upright, across = (x + w/2 - 0.007, y, x + w/2 + 0.007, y + h), (x, y + h/2 - 0.007, x + w, y + h/2 + 0.007)
+    pen.paint([_bar(*upright), _bar(*across)], cream)
+
+# %% ../../nbs/03_scenes.ipynb #8bab7a43
+def _boards(v, line):
+    "Draw the joints between the boards of a floor that begins at the height `line`; they run to (`v`, above)"
+    def joint(u): return [(v + u, line), (v + u + 0.006, line), (v + u*3.2 + 0.012, 1.02), (v + u*3.2, 1.02)]
+    return [np.array(joint(u)) for u in np.arange(-1, 1, 0.13)]
 
 # %% ../../nbs/03_scenes.ipynb #5682b5ba
 def _room(rng, n):
-    wall, wood, line = _cloth(rng, rng.uniform(.15, .75)), _mix(_rgb('#a8713f'), _cloth(rng), .3), rng.uniform(.6, .74)
-    img = _sky(n, [(0, wall*.92), (line, wall), (line + .004, wood*.72), (1, wood*1.12)])
+    "Draw a room `n` pixels square: a wall, a wooden floor, perhaps a window, a plant and a rug"
+    wall, wood = _cloth(rng, rng.uniform(0.15, 0.75)), _mix(_rgb('#a8713f'), _cloth(rng), 0.3)
+    line = rng.uniform(0.6, 0.74)
+    img = _sky(n, [(0, wall*0.92), (line, wall), (line + 0.004, wood*0.72), (1, wood*1.12)])
     pen = _Pen(img, n)
-    if _maybe(rng, .4): pen.paint([_bar(x, -.1, x + .03, line) for x in np.arange(0, 1, rng.uniform(.08, .14))], wall*.93, .7)
-    v = rng.uniform(.3, .7)   # where the boards run to
-    boards = [np.array([(v + u, line), (v + u + .006, line), (v + u*3.2 + .012, 1.02), (v + u*3.2, 1.02)]) for u in np.arange(-1, 1, .13)]
-    pen.paint(boards, wood*.6, .6)
-    pen.paint([_bar(0, line - .035, 1, line)], _mix(wall, _LIGHT, .55))
-    if _maybe(rng, .7): _window(pen, rng, wall, wood)
-    if _maybe(rng, .5): _plant(pen, rng, _pick(rng, [.08, .93]), line + .07, rng.uniform(.2, .34))
-    if _maybe(rng, .5): pen.paint([_oval(.5, .9, .48, .13)], _cloth(rng, .15), .9)
+    if _maybe(rng, 0.4):
+        stripes = [_bar(x, -0.1, x + 0.03, line) for x in np.arange(0, 1, rng.uniform(0.08, 0.14))]
+        pen.paint(stripes, wall*0.93, 0.7)
+    pen.paint(_boards(rng.uniform(0.3, 0.7), line), wood*0.6, 0.6)
+    pen.paint([_bar(0, line - 0.035, 1, line)], _mix(wall, _LIGHT, 0.55))
+    if _maybe(rng, 0.7): _window(pen, rng, wall, wood)
+    if _maybe(rng, 0.5): _plant(pen, rng, _pick(rng, [0.08, 0.93]), line + 0.07, rng.uniform(0.2, 0.34))
+    if _maybe(rng, 0.5): pen.paint([_oval(0.5, 0.9, 0.48, 0.13)], _cloth(rng, 0.15), 0.9)
     return img
 
 # %% ../../nbs/03_scenes.ipynb #0b17a795
 def _pillow(pen, rng, x, y):
-    c, r = _cloth(rng), np.array([[.165, .034], [-.034, .165]])
-    p = _curve(np.array([(-1, -1), (0, -.85), (1, -1), (.85, 0), (1, 1), (0, .85), (-1, 1), (-.85, 0)]) @ r, 4)
-    pen.paint([p + (x + .01, y + .02)], c*.4, .5, soft=.02)
+    "Paint a pillow at (`x`, `y`)"
+    c, r = _cloth(rng), np.array([[0.165, 0.034], [-0.034, 0.165]])
+    p = _curve(np.array([(-1, -1), (0, -0.85), (1, -1), (0.85, 0), (1, 1), (0, 0.85), (-1, 1), (-0.85, 0)]) @ r, 4)
+    pen.paint([p + (x + 0.01, y + 0.02)], c*0.4, 0.5, soft=0.02)
     pen.paint([p + (x, y)], c)
-    pen.paint([p*.7 + (x - .01, y - .02)], _mix(c, _LIGHT, .3), .6, soft=.03)
+    pen.paint([p*0.7 + (x - 0.01, y - 0.02)], _mix(c, _LIGHT, 0.3), 0.6, soft=0.03)
 
 # %% ../../nbs/03_scenes.ipynb #11a8fcda
 def _sofa(rng, n):
-    c, wall = _cloth(rng, 0, rng.uniform(0, .3)), _cloth(rng, rng.uniform(.5, .8))
-    img = _sky(n, [(0, wall), (.2, wall*.95), (.75, wall*.8), (1, wall*.7)])
+    "Draw a sofa before a wall, `n` pixels square"
+    c, wall = _cloth(rng, 0, rng.uniform(0, 0.3)), _cloth(rng, rng.uniform(0.5, 0.8))
+    img = _sky(n, [(0, wall), (0.2, wall*0.95), (0.75, wall*0.8), (1, wall*0.7)])
     pen = _Pen(img, n)
-    top, seat, cut = rng.uniform(.12, .3), rng.uniform(.68, .78), rng.uniform(.35, .65)
-    pen.paint([_bar(-.1, top, 1.1, 1.1)], c*.85)
-    for x0, x1 in ((-.2, cut), (cut + .01, 1.2)):
-        pen.paint([_slab(x0, top + .03, x1, seat + .05)], c*.98)
-        pen.paint([_slab(x0 + .05, top + .07, x1 - .05, seat - .15)], _mix(c, _LIGHT, .12), .7, soft=.04)
-    pen.paint([_bar(-.1, seat - .04, 1.1, seat + .04)], c*.5, .8, soft=.02)
-    pen.paint([_bar(-.1, seat, 1.1, 1.1)], _mix(c, _LIGHT, .08))
-    pen.paint([_bar(-.1, seat + .015, 1.1, seat + .045)], _mix(c, _LIGHT, .3), .5, soft=.015)
-    if _maybe(rng, .6): _pillow(pen, rng, _pick(rng, [.12, .88]), seat - .14)
+    top, seat, cut = rng.uniform(0.12, 0.3), rng.uniform(0.68, 0.78), rng.uniform(0.35, 0.65)
+    pen.paint([_bar(-0.1, top, 1.1, 1.1)], c*0.85)
+    for x0, x1 in ((-0.2, cut), (cut + 0.01, 1.2)):
+        pen.paint([_slab(x0, top + 0.03, x1, seat + 0.05)], c*0.98)
+        pen.paint([_slab(x0 + 0.05, top + 0.07, x1 - 0.05, seat - 0.15)], _mix(c, _LIGHT, 0.12), 0.7, soft=0.04)
+    pen.paint([_bar(-0.1, seat - 0.04, 1.1, seat + 0.04)], c*0.5, 0.8, soft=0.02)
+    pen.paint([_bar(-0.1, seat, 1.1, 1.1)], _mix(c, _LIGHT, 0.08))
+    pen.paint([_bar(-0.1, seat + 0.015, 1.1, seat + 0.045)], _mix(c, _LIGHT, 0.3), 0.5, soft=0.015)
+    if _maybe(rng, 0.6): _pillow(pen, rng, _pick(rng, [0.12, 0.88]), seat - 0.14)
     return img
+
+# %% ../../nbs/03_scenes.ipynb #73619178
+def _tiles(line, v):
+    "Draw the dark tiles of a floor that begins at the height `line`"
+    rows = line + (1.05 - line)*(np.arange(6)/5)**1.5
+    def at(u, y): return v + u*(0.5 + 2.2*(y - line)), y
+    return [[np.array([at(u, y0), at(u + 0.16, y0), at(u + 0.16, y1), at(u, y1)])
+             for u in np.arange(-1.6 + 0.16*(i % 2), 1.6, 0.32)] for i, (y0, y1) in enumerate(zip(rows, rows[1:]))]
 
 # %% ../../nbs/03_scenes.ipynb #ec7a057d
 def _kitchen(rng, n):
-    a, b, line, v = _cloth(rng, .75), _cloth(rng, .2), rng.uniform(.52, .66), rng.uniform(.35, .65)
-    img = _sky(n, [(0, b), (line, b*.9), (line + .004, a*.85), (1, a)])
+    "Draw a kitchen `n` pixels square: doors with knobs, and a tiled floor"
+    a, b, line, v = _cloth(rng, 0.75), _cloth(rng, 0.2), rng.uniform(0.52, 0.66), rng.uniform(0.35, 0.65)
+    img = _sky(n, [(0, b), (line, b*0.9), (line + 0.004, a*0.85), (1, a)])
     pen = _Pen(img, n)
-    rows = line + (1.05 - line) * (np.arange(6) / 5)**1.5
-    at = lambda u, y: (v + u * (.5 + 2.2*(y - line)), y)   # tiles grow towards the viewer
-    for i, (y0, y1) in enumerate(zip(rows, rows[1:])):
-        pen.paint([np.array([at(u, y0), at(u + .16, y0), at(u + .16, y1), at(u, y1)]) for u in np.arange(-1.6 + .16*(i % 2), 1.6, .32)], a*.72)
-    doors = np.arange(-.1, 1, .37)
-    pen.paint([_bar(x, line - .4, x + .33, line - .02) for x in doors], _mix(b, _LIGHT, .25))
-    pen.paint([_oval(x + .28, line - .22, .015) for x in doors], _rgb('#d8c28a'))
+    for row in _tiles(line, v): pen.paint(row, a*0.72)
+    doors = np.arange(-0.1, 1, 0.37)
+    pen.paint([_bar(x, line - 0.4, x + 0.33, line - 0.02) for x in doors], _mix(b, _LIGHT, 0.25))
+    pen.paint([_oval(x + 0.28, line - 0.22, 0.015) for x in doors], _rgb('#d8c28a'))
     return img
 
 # %% ../../nbs/03_scenes.ipynb #6822b6ac
 def _clouds(pen, rng, n, low):
+    "Paint `n` clouds, none below the height `low`"
+    puffs = (-1.3, 0, 0.8), (-0.4, 0.4, 1), (0.6, 0.3, 1.1), (1.5, 0, 0.7)
     for _ in range(n):
-        x, y, r = rng.uniform(0, 1), rng.uniform(.03, low), rng.uniform(.04, .08)
-        puffs = [_oval(x + u*r, y - v*r, r*q, r*q*.7) for u, v, q in ((-1.3, 0, .8), (-.4, .4, 1), (.6, .3, 1.1), (1.5, 0, .7))]
-        pen.paint(puffs, (1, 1, 1), .75, soft=.012)
+        x, y, r = rng.uniform(0, 1), rng.uniform(0.03, low), rng.uniform(0.04, 0.08)
+        pen.paint([_oval(x + u*r, y - v*r, r*q, r*q*0.7) for u, v, q in puffs], (1, 1, 1), 0.75, soft=0.012)
 
 # %% ../../nbs/03_scenes.ipynb #da57c3c8
 def _blades(img, rng, line, green):
-    "Grass, finer towards the horizon at `line`"
+    "Draw grass, finer towards the horizon at `line`"
     n, d = img.width, ImageDraw.Draw(img)
-    for x, y, b in zip(rng.uniform(0, 1, 260), np.sort(rng.uniform(line + .1, 1.05, 260)), rng.uniform(-.5, .5, 260)):
-        h = .02 + .09 * (y - line)
-        d.line((x*n, y*n, (x + b*h)*n, (y - h)*n), _ink(green * (.75 + .5*abs(b))))
+    xs, ys, bends = rng.uniform(0, 1, 260), np.sort(rng.uniform(line + 0.1, 1.05, 260)), rng.uniform(-0.5, 0.5, 260)
+    for x, y, b in zip(xs, ys, bends):
+        h = 0.02 + 0.09*(y - line)
+        d.line((x*n, y*n, (x + b*h)*n, (y - h)*n), _ink(green*(0.75 + 0.5*abs(b))))
+
+# %% ../../nbs/03_scenes.ipynb #8d31cee8
+def _hills(pen, rng, line, green, pale):
+    "Paint three hills below the horizon at `line`, the farther the paler"
+    x = np.linspace(-0.1, 1.1, 13)
+    for i in range(3):
+        height, waves, shift = rng.uniform(0.02, 0.07), rng.uniform(3, 7), rng.uniform(0, 6)
+        y = line - 0.06 + 0.07*i + height*np.sin(x*waves + shift)
+        hill = np.concatenate([np.stack([x, y], 1), [(1.1, 1.1), (-0.1, 1.1)]])
+        pen.paint([hill], _mix(green, pale, 0.5 - 0.25*i))
+
+# %% ../../nbs/03_scenes.ipynb #c6fd0b9d
+def _trees(pen, rng, line, green):
+    "Paint three trees on the horizon"
+    trees = rng.uniform(0, 1, 3)
+    pen.paint([_bar(x - 0.008, line - 0.1, x + 0.008, line + 0.03) for x in trees], _rgb('#6b4e35'))
+    pen.paint([_blob(rng, x, line - 0.16, rng.uniform(0.06, 0.12)) for x in trees], green*rng.uniform(0.6, 0.8))
+
+# %% ../../nbs/03_scenes.ipynb #e010426b
+def _flowers(pen, rng, line):
+    "Paint flowers of one colour, larger towards the viewer"
+    spots = zip(rng.uniform(0, 1, 24), rng.uniform(line + 0.08, 1, 24))
+    flowers = [_oval(x, y, 0.007 + 0.012*(y - line)) for x, y in spots]
+    pen.paint(flowers, _rgb(_pick(rng, ['#ffffff', '#ffe066', '#e8859b', '#b48ade'])))
 
 # %% ../../nbs/03_scenes.ipynb #904f30f0
 def _meadow(rng, n):
-    hi, lo = _pick(rng, [('#78b4e4', '#dcf0f7')]*3 + [('#7d8fc4', '#fbc99a')])   # day, or dusk
-    hi, lo, line = _rgb(hi), _rgb(lo), rng.uniform(.42, .62)
-    green = _mix(_rgb('#83a94c'), _rgb(_pick(rng, ['#5f9148', '#a9ab4f', '#c39a4b'])), rng.uniform(.2, 1))
+    "Draw a meadow `n` pixels square, by day or at dusk"
+    hi, lo = _pick(rng, [('#78b4e4', '#dcf0f7')]*3 + [('#7d8fc4', '#fbc99a')])
+    hi, lo, line = _rgb(hi), _rgb(lo), rng.uniform(0.42, 0.62)
+    green = _mix(_rgb('#83a94c'), _rgb(_pick(rng, ['#5f9148', '#a9ab4f', '#c39a4b'])), rng.uniform(0.2, 1))
     img = _sky(n, [(0, hi), (line, lo), (1, lo)])
     pen = _Pen(img, n)
-    _clouds(pen, rng, int(rng.integers(1, 5)), line - .12)
-    x = np.linspace(-.1, 1.1, 13)
-    for i in range(3):   # hills, the farther the paler
-        y = line - .06 + .07*i + rng.uniform(.02, .07) * np.sin(x*rng.uniform(3, 7) + rng.uniform(0, 6))
-        pen.paint([np.concatenate([np.stack([x, y], 1), [(1.1, 1.1), (-.1, 1.1)]])], _mix(green, lo, .5 - .25*i))
-    if _maybe(rng, .6):
-        trees = rng.uniform(0, 1, 3)
-        pen.paint([_bar(x - .008, line - .1, x + .008, line + .03) for x in trees], _rgb('#6b4e35'))
-        pen.paint([_blob(rng, x, line - .16, rng.uniform(.06, .12)) for x in trees], green*rng.uniform(.6, .8))
+    _clouds(pen, rng, int(rng.integers(1, 5)), line - 0.12)
+    _hills(pen, rng, line, green, lo)
+    if _maybe(rng, 0.6): _trees(pen, rng, line, green)
     _blades(img, rng, line, green)
-    if _maybe(rng, .5):
-        flowers = [_oval(x, y, .007 + .012*(y - line)) for x, y in zip(rng.uniform(0, 1, 24), rng.uniform(line + .08, 1, 24))]
-        pen.paint(flowers, _rgb(_pick(rng, ['#ffffff', '#ffe066', '#e8859b', '#b48ade'])))
+    if _maybe(rng, 0.5): _flowers(pen, rng, line)
     return img
 
 # %% ../../nbs/03_scenes.ipynb #bbf5d43a
 def _beach(rng, n):
-    line, sand, sea = rng.uniform(.4, .52), _rgb('#e8cf9f') * rng.uniform(.9, 1.03), _rgb(_pick(rng, ['#3f8fb5', '#4aa7a5', '#5c7fa8']))
-    air = [(0, _rgb('#86bfe6')), (line - .1, _rgb('#e6f2f5'))]
-    shore = [(line - .099, sea*.9), (line + .08, _mix(sea, (1, 1, 1), .3)), (line + .1, (1, 1, 1)), (line + .12, sand*.85), (1, sand)]
-    img = _sky(n, air + shore)
+    "Draw a beach `n` pixels square: sky, sea, foam and sand"
+    line, sand = rng.uniform(0.4, 0.52), _rgb('#e8cf9f')*rng.uniform(0.9, 1.03)
+    sea = _rgb(_pick(rng, ['#3f8fb5', '#4aa7a5', '#5c7fa8']))
+    air = [(0, _rgb('#86bfe6')), (line - 0.1, _rgb('#e6f2f5'))]
+    water = [(line - 0.099, sea*0.9), (line + 0.08, _mix(sea, (1, 1, 1), 0.3)), (line + 0.1, (1, 1, 1))]
+    img = _sky(n, [*air, *water, (line + 0.12, sand*0.85), (1, sand)])
     pen = _Pen(img, n)
-    _clouds(pen, rng, int(rng.integers(0, 4)), line - .2)
-    pen.paint([_oval(x, y, .004, .002, n=8) for x, y in zip(rng.uniform(0, 1, 120), rng.uniform(line + .14, 1, 120))], sand*.75, .8)
+    _clouds(pen, rng, int(rng.integers(0, 4)), line - 0.2)
+    spots = zip(rng.uniform(0, 1, 120), rng.uniform(line + 0.14, 1, 120))
+    pen.paint([_oval(x, y, 0.004, 0.002, n=8) for x, y in spots], sand*0.75, 0.8)
     return img
 
 # %% ../../nbs/03_scenes.ipynb #5249997b
 def _fir(x, y, h):
-    "Three triangles, one above the other"
-    return [np.array([(x - h*w, y - h*.27*i), (x, y - h*(.4 + .27*i)), (x + h*w, y - h*.27*i)]) for i, w in enumerate((.28, .24, .2))]
+    "Draw the outlines of a fir tree of the height `h` that stands at (`x`, `y`)"
+    def triangle(i, w): return [(x - h*w, y - h*0.27*i), (x, y - h*(0.4 + 0.27*i)), (x + h*w, y - h*0.27*i)]
+    return [np.array(triangle(i, w)) for i, w in enumerate((0.28, 0.24, 0.2))]
 
 # %% ../../nbs/03_scenes.ipynb #13e0bf1d
 def _snow(rng, n):
-    line, pale = rng.uniform(.45, .6), _rgb('#dfe7f1')
-    img = _sky(n, [(0, _rgb('#8fa9c9')), (line, _rgb('#e3e8f0')), (line + .01, pale), (1, _rgb('#f8fafc'))])
+    "Draw snow `n` pixels square, with fir trees on the horizon and flakes in the air"
+    line, pale = rng.uniform(0.45, 0.6), _rgb('#dfe7f1')
+    img = _sky(n, [(0, _rgb('#8fa9c9')), (line, _rgb('#e3e8f0')), (line + 0.01, pale), (1, _rgb('#f8fafc'))])
     pen = _Pen(img, n)
-    for x in rng.uniform(0, 1, 7): pen.paint(_fir(x, line, rng.uniform(.15, .32)), _mix(_rgb('#3f5f5a'), pale, rng.uniform(.1, .6)))
-    pen.paint([_oval(*p, .008, n=8) for p in rng.uniform(0, 1, (40, 2))], (1, 1, 1), .85)
+    for x in rng.uniform(0, 1, 7):
+        pen.paint(_fir(x, line, rng.uniform(0.15, 0.32)), _mix(_rgb('#3f5f5a'), pale, rng.uniform(0.1, 0.6)))
+    pen.paint([_oval(*p, 0.008, n=8) for p in rng.uniform(0, 1, (40, 2))], (1, 1, 1), 0.85)
     return img
 
 # %% ../../nbs/03_scenes.ipynb #5d5342e1
 def _night(rng, n):
-    img = _sky(n, [(0, _rgb('#1d2745')), (.6, _rgb('#43507f')), (.62, _rgb('#3b3a4f')), (1, _rgb('#5a5266'))])
-    pen, x = _Pen(img, n), rng.uniform(.15, .85)
-    pen.paint([_oval(*p, .004, n=6) for p in rng.uniform(0, .55, (26, 2)) * (1.8, 1)], _rgb('#fff4d0'), .9)
-    pen.paint([_oval(x, .18, .16)], _rgb('#fbe9b5'), .25, soft=.06)
-    pen.paint([_oval(x, .18, .075)], _rgb('#fbeec8'))
+    "Draw a night sky `n` pixels square, with stars and a moon"
+    img = _sky(n, [(0, _rgb('#1d2745')), (0.6, _rgb('#43507f')), (0.62, _rgb('#3b3a4f')), (1, _rgb('#5a5266'))])
+    pen, x = _Pen(img, n), rng.uniform(0.15, 0.85)
+    stars = rng.uniform(0, 0.55, (26, 2))*(1.8, 1)
+    pen.paint([_oval(*p, 0.004, n=6) for p in stars], _rgb('#fff4d0'), 0.9)
+    pen.paint([_oval(x, 0.18, 0.16)], _rgb('#fbe9b5'), 0.25, soft=0.06)
+    pen.paint([_oval(x, 0.18, 0.075)], _rgb('#fbeec8'))
     return img
 
 # %% ../../nbs/03_scenes.ipynb #33739af9
