@@ -45,6 +45,4 @@ def percent(
 )->str: # '98 %'
     "Return a fraction in per cent"
     text = f'{p:.{digits}%}'.replace('%', ' %')
-    if text == '100 %' and p < 1: return '>99 %'
-    if text == '0 %' and p > 0: return '<1 %'
-    return text
+    return {'100 %': '>99 %', '0 %': '<1 %'}.get(text, text)

@@ -25,10 +25,10 @@ from .predict import *
 from .share import *
 from .train import *
 from .vgg16 import *
+from .onnx_file import *
+from .publish import *
 from .ensemble import *
 from .kaggle import *
 from .duplicates import *
 from .plan import *
 from .clean import *
-from .onnx_file import *
-from .publish import *

@@ -13,37 +13,36 @@ from functools import cache
 import torch
 from fastai.vision.all import Callback, CancelBackwardException
 
-# %% ../nbs/10_memory.ipynb #9aa97200
-_mmap_threshold, _trim_threshold = -3, -1 # mallopt's parameters, from glibc's malloc.h
-
-# %% ../nbs/10_memory.ipynb #7eecd1cb
-_at_most = 32*2**20 # glibc's DEFAULT_MMAP_THRESHOLD_MAX on 64 bits: larger ones go back at once
-
 # %% ../nbs/10_memory.ipynb #450592be
 @cache
 def _glibc():
-    "The C library, where it is glibc, or None"
+    "Return the C library if it is glibc, or None"
     libc = ctypes.CDLL(None) if sys.platform == 'linux' else None
     return libc if hasattr(libc, 'mallopt') and hasattr(libc, 'malloc_trim') else None
 
+# %% ../nbs/10_memory.ipynb #9aa97200
+_mmap_threshold, _trim_threshold = -3, -1  # mallopt's parameters, from glibc's malloc.h
+_at_most = 32*2**20  # glibc's DEFAULT_MMAP_THRESHOLD_MAX on 64 bits: larger blocks are returned at once
+
 # %% ../nbs/10_memory.ipynb #ea875f97
-_holders = set() # by id
+_holders = set()  # the ids of all owners
 
 # %% ../nbs/10_memory.ipynb #df3f4035
 def hold_memory(
     owner, # any object
 ):
-    "From here on, what is freed stays with the process, until `owner` and all others have released it; without glibc, nothing changes"
-    if not (libc := _glibc()): return
+    "Keep freed memory in the process until every owner has released it; without glibc, nothing changes"
+    libc = _glibc()
+    if not libc: return
     _holders.add(id(owner))
     libc.mallopt(_mmap_threshold, 2**31 - 1)
     libc.mallopt(_trim_threshold, -1)
 
 # %% ../nbs/10_memory.ipynb #84fb47aa
 def release_memory(
-    owner, # what `hold_memory` was given; any other object is let pass
+    owner, # the object that `hold_memory` was given; any other object is ignored
 ):
-    "Give back to the system what was freed, if nothing else holds it"
+    "Return freed memory to the system, unless another owner holds it"
     if id(owner) not in _holders: return
     _holders.remove(id(owner))
     if _holders: return
@@ -55,7 +54,7 @@ def release_memory(
 # %% ../nbs/10_memory.ipynb #085ada8a
 @contextmanager
 def held_memory():
-    "`hold_memory` for a block of code"
+    "Keep freed memory in the process for a block of code, as `hold_memory` does"
     owner = object()
     hold_memory(owner)
     try: yield
@@ -63,8 +62,10 @@ def held_memory():
 
 # %% ../nbs/10_memory.ipynb #ca3aeb38
 class InParts:
-    "`f`, whose batches are halved for good where the GPU's memory is too small for them"
-    def __init__(self, f): self.f, self.most = f, sys.maxsize
+    "Call `f` on a batch, which is split into halves, from then on, if the GPU runs out of memory"
+    def __init__(self,
+        f, # a function of N×… that returns N×…
+    ): self.f, self.most = f, sys.maxsize
     def __call__(self, x):
         n = min(self.most, len(x))
         try: return torch.cat([self.f(o) for o in x.split(n)])
@@ -77,21 +78,28 @@ class InParts:
 
 # %% ../nbs/10_memory.ipynb #ee8d58f7
 class GPUMemoryError(ValueError):
-    "One sentence, also where a callback raises it: fastai would put the callback's name before it"
-    def __init__(self, sentence):
+    "An error whose text is one sentence, even if a callback raises it"
+    def __init__(self,
+        sentence:str, # what is wrong, and what to do
+    ):
         super().__init__(sentence)
         self.sentence = sentence
     def __str__(self): return self.sentence
 
 # %% ../nbs/10_memory.ipynb #71f04967
-def gpu_memory_error(bs):
-    if bs < 4: return GPUMemoryError(f"The GPU's memory is too small to train on {bs} photos at once: try a smaller size (--size).")  # BatchNorm needs two
-    return GPUMemoryError(f"The GPU's memory is too small to train on {bs} photos at once: try bs={bs//2} (--bs {bs//2}).")
+def gpu_memory_error(
+    bs:int, # photos in the batch that did not fit
+)->GPUMemoryError: # to raise
+    "Make the error that suggests a batch size, or a smaller photo size if the batch is small already"
+    if bs < 4: return GPUMemoryError(
+        f"The GPU's memory is too small to train on {bs} photos at once: try a smaller size (--size).")
+    return GPUMemoryError(
+        f"The GPU's memory is too small to train on {bs} photos at once: try bs={bs//2} (--bs {bs//2}).")
 
 # %% ../nbs/10_memory.ipynb #74156324
 class OOMAdvice(Callback):
-    "Where a GPU's memory does not suffice for the backward pass, names the batch size to try"
-    order, run_valid = 1000, False  # after all others that have something to say of the loss
+    "If the backward pass runs out of GPU memory, raise an error that suggests a batch size"
+    order, run_valid = 1000, False
     def before_backward(self):
         try: self.loss_grad.backward()
         except torch.OutOfMemoryError: raise gpu_memory_error(self.dls.bs) from None

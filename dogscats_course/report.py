@@ -119,11 +119,11 @@ def _report(learn, root, metrics, settings, plots):
     plots = {f.stem: _data_uri(f.read_bytes(), 'png') for f in plots}
     views = [(title, _cards(learn, root, idxs)) for title, idxs in mistake_views(learn).items()]
     cam_words, cams = _cams(learn, root)
-    parts = dict(headline=_headline(metrics), classes=list(learn.dls.vocab), counts=_photo_counts(learn), metrics=metrics,
-        settings=_settings_table(learn, root, metrics, settings['size']), most_confused=_most_confused(learn),
-        command=_command(settings), date=time.strftime('%Y-%m-%d'))
+    facts = dict(metrics=metrics, headline=_headline(metrics), classes=list(learn.dls.vocab),
+        counts=_photo_counts(learn), settings=_settings_table(learn, root, metrics, settings['size']),
+        most_confused=_most_confused(learn), command=_command(settings), date=time.strftime('%Y-%m-%d'))
     page = jinja2.Environment(autoescape=True).from_string(template)
-    return page.render(plots=plots, views=views, cams=cams, cam_words=cam_words, **parts)
+    return page.render(plots=plots, views=views, cams=cams, cam_words=cam_words, **facts)
 
 # %% ../nbs/62_report.ipynb #72def4e4
 _figures = dict(history=plot_history, confusion=plot_confusion, calibration=plot_calibration,

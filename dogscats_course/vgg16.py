@@ -6,55 +6,58 @@
 __all__ = ['Batches', 'Vgg16']
 
 # %% ../nbs/64_vgg16.ipynb #0e6e562a
-import random
+import math, random
 from pathlib import Path
 
-import numpy as np
-import torch
+import numpy as np, torch
 from fastai.vision.all import Pipeline, Resize, get_image_files
+from fastcore.all import patch
 from torchvision.models import VGG16_BN_Weights, vgg16_bn
 
-from .photos import Photo, readable_photos
-from .layout import LayoutError, class_folders, class_photos
+from .about import percent
 from .data import photo_dls
-from .weights import imagenet_file, imagenet_weights
 from .head import class_probs
+from .layout import LayoutError, class_folders, class_photos
 from .learner import vgg_learner
-from .show import OneHot, plots
+from .photos import Photo, readable_photos
 from .share import input_spec, load_classifier, save_classifier
+from .show import OneHot, plots
+from .weights import imagenet_file, imagenet_weights
 
 # %% ../nbs/64_vgg16.ipynb #fa7fa3cc
-_size = 224 # pixels a side: VGG16 was trained on these
+_SIZE = 224 # pixels a side
+_squished = Pipeline([Photo.create, Resize(_SIZE, method='squish')], split_idx=1)
 
 # %% ../nbs/64_vgg16.ipynb #4660474a
-_squished = Pipeline([Photo.create, Resize(_size, method='squish')], split_idx=1)
+def _rounds(n, batch_size, shuffle):
+    "Yield the indices of one batch after the other, without end; each round holds every index once"
+    rng = random.Random(0)
+    while True:
+        idxs = rng.sample(range(n), n) if shuffle else range(n)
+        for i in range(0, n, batch_size): yield idxs[i:i+batch_size]
 
 # %% ../nbs/64_vgg16.ipynb #107f7dda
 class Batches:
     "Endless batches of a folder's photos: `imgs, labels = next(batches)`"
     def __init__(self,
         path, # a folder of class folders; or one of photos alone, which gives unlabelled batches
-        batch_size:int=64, # photos a batch; the last of a round may have fewer
+        batch_size:int=64, # photos per batch; the last of a round may have fewer
         shuffle:bool=True, # a new order each round; else that of `filenames`
     ):
         path = Path(path)
         if not path.is_dir(): raise FileNotFoundError(f"There is no folder {path} (the working directory is {Path.cwd()}).")
-        if batch_size < 1: raise ValueError(f"batch_size is {batch_size}: it is 1 at least.")
-        if (path/'train').is_dir(): raise LayoutError(f"{path} holds train and valid: give the path of one of them.", path)
+        if batch_size < 1: raise ValueError(f"batch_size must be at least 1, not {batch_size}.")
+        if (path/'train').is_dir():
+            raise LayoutError(f"{path} holds train and valid: give the path of one of them.", path)
         self.classes = [d.name for d in class_folders(path)]
-        self.files = readable_photos(f for _, f in class_photos(path)) if self.classes else readable_photos(get_image_files(path).sorted())
+        photos = [f for _, f in class_photos(path)] if self.classes else get_image_files(path).sorted()
+        self.files = readable_photos(photos)
         if not self.files: raise LayoutError(f"There is no photo in {path}.", path)
         self.path, self.batch_size, self.shuffle, self.n = path, batch_size, shuffle, len(self.files)
         self.class_indices = {c: i for i, c in enumerate(self.classes)}
         self.filenames = [f.relative_to(path).as_posix() for f in self.files]
-        self._order = self._indices()
+        self._order = _rounds(self.n, batch_size, shuffle)
         print(f"Found {self.n} images belonging to {len(self.classes)} classes.")
-
-    def _indices(self):
-        rng = random.Random(0)  # its own, so that drawing batches changes no training
-        while True:
-            idxs = rng.sample(range(self.n), self.n) if self.shuffle else range(self.n)
-            for i in range(0, self.n, self.batch_size): yield idxs[i:i+self.batch_size]
 
     def __iter__(self): return self
     def __next__(self):
@@ -66,93 +69,127 @@ class Batches:
 
 # %% ../nbs/64_vgg16.ipynb #b9c590c0
 class Vgg16:
-    "VGG16 for your own classes: `get_batches`, `finetune`, `fit`, `predict`, `test`, `save`, `load`; the fastai Learner is `learn`"
+    "VGG16 for your own classes, in the seven lines of the course; the fastai Learner is `learn`, or None before `finetune`"
     def __init__(self,
         weights='auto', # what the body starts from, as in `vgg_learner`
-    ):
-        self.weights, self.learn = weights, None
+    ): self.weights, self.learn = weights, None
 
-    @property
-    def classes(self):
-        "The class names, in the order of the outputs: ImageNet's 1,000 before `finetune`"
-        return VGG16_BN_Weights.IMAGENET1K_V1.meta['categories'] if self.learn is None else list(self.learn.dls.vocab)
+# %% ../nbs/64_vgg16.ipynb #e41c11c9
+@patch(as_prop=True)
+def classes(self:Vgg16)->list: # names
+    "The names of the classes, in the order of the outputs: ImageNet's 1,000 before `finetune`"
+    if self.learn is None: return VGG16_BN_Weights.IMAGENET1K_V1.meta['categories']
+    return list(self.learn.dls.vocab)
 
-    def get_batches(self,
-        path, # a folder of class folders, or of photos alone
-        batch_size:int=64, # photos a batch
-        shuffle:bool=True, # a new order each round
-    )->Batches: # endless: `imgs, labels = next(batches)`
-        "Batches of the photos below `path`: uint8 images (N×224×224×3) and one-hot labels (N×K)"
-        return Batches(path, batch_size, shuffle)
+# %% ../nbs/64_vgg16.ipynb #5beef894
+@patch
+def get_batches(self:Vgg16,
+    path, # a folder of class folders, or of photos alone
+    batch_size:int=64, # photos per batch
+    shuffle:bool=True, # a new order each round
+)->Batches: # endless: `imgs, labels = next(batches)`
+    "Return batches of the photos below `path`: uint8 images (N×224×224×3) and one-hot labels (N×K)"
+    return Batches(path, batch_size, shuffle)
 
-    def finetune(self,
-        batches:Batches, # their classes become the model's
-    ):
-        "Make a new head for the classes of `batches`, and freeze the rest"
-        if len(batches.classes) < 2: raise LayoutError(f"finetune needs two classes or more, one folder each; {batches.path} has {len(batches.classes)}.", batches.path)
-        self.learn = vgg_learner(photo_dls(batches.files, [], batches.classes, bs=batches.batch_size, size=_size), weights=self.weights)
+# %% ../nbs/64_vgg16.ipynb #cf74725b
+@patch
+def finetune(self:Vgg16,
+    batches:Batches, # their classes become the model's
+):
+    "Make a new head for the classes of `batches`, and freeze the rest"
+    if len(batches.classes) < 2:
+        raise LayoutError(f"finetune needs two classes or more, one folder each; {batches.path} has {len(batches.classes)}.",
+            batches.path)
+    dls = photo_dls(batches.files, [], batches.classes, bs=batches.batch_size, size=_SIZE)
+    self.learn = vgg_learner(dls, weights=self.weights)
 
-    def _learner(self, call):
-        if self.learn is None: raise ValueError(f"Call finetune(batches) before {call}: it makes the head for your classes.")
-        return self.learn
+# %% ../nbs/64_vgg16.ipynb #edae13c7
+@patch
+def _finetuned(self:Vgg16, call):
+    "Return the Learner; raises `ValueError` if `call` comes before `finetune`"
+    if self.learn is None: raise ValueError(f"Call finetune(batches) before {call}: it makes the head for your classes.")
+    return self.learn
 
-    def fit(self,
-        batches:Batches, # the training photos
-        val_batches:Batches, # the validation photos
-        nb_epoch:int=1, # epochs of the head, on features that are computed once
-    ):
-        "Train as `fit_head` does, and print each epoch; again goes on from where it was"
-        learn = self._learner('fit')
-        for name, b in (('batches', batches), ('val_batches', val_batches)):
-            if b.classes != self.classes: raise ValueError(f"The classes of {name} are {', '.join(b.classes) or 'none'}; the model's are {', '.join(self.classes)}.")
-        files = [*batches.files], [*val_batches.files]
-        if files != tuple(list(ds.items) for ds in (learn.dls.train_ds, learn.dls.valid_ds)):
-            size, normalize = input_spec(learn)  # a loaded classifier may see photos otherwise than a new one
-            learn.dls = photo_dls(*files, self.classes, bs=batches.batch_size, size=size, batch_tfms=normalize)
-        learn.fit_head(nb_epoch)
+# %% ../nbs/64_vgg16.ipynb #890e14fc
+@patch
+def _use_photos(self:Vgg16, batches, val_batches):
+    "Make the Learner train on the photos of `batches` and validate on those of `val_batches`, unless it does already"
+    learn, (train, valid) = self.learn, (list(b.files) for b in (batches, val_batches))
+    if train == list(learn.dls.train_ds.items) and valid == list(learn.dls.valid_ds.items): return
+    spec = input_spec(learn)
+    learn.dls = photo_dls(train, valid, self.classes, bs=batches.batch_size, size=spec.size, batch_tfms=spec.normalize)
 
-    def predict(self,
-        imgs, # images as `get_batches` gives them, PIL pictures or paths
-        details:bool=False, # also show each image under its prediction
-    )->tuple: # (probabilities, indices, names) of the best class of each image
-        "What is in each image: before `finetune` one of ImageNet's 1,000 classes, after it one of yours"
-        imgs = list(imgs)
-        probs = self._imagenet_probs(imgs) if self.learn is None else class_probs(self.learn, self.learn.dls.test_dl(imgs))[0]
-        best, idxs = probs.max(1)
-        names = [self.classes[i] for i in idxs]
-        if details: plots(imgs, titles=[f'{n} {p:.0%}' for n, p in zip(names, best)], rows=-(-len(imgs)//4))
-        return best.numpy(), idxs.numpy(), names
+# %% ../nbs/64_vgg16.ipynb #81826e49
+@patch
+def fit(self:Vgg16,
+    batches:Batches, # the training photos
+    val_batches:Batches, # the validation photos
+    nb_epoch:int=1, # epochs of the head, on features that are computed once
+):
+    "Train as `fit_head` does, and print each epoch; a second call continues the training"
+    learn = self._finetuned('fit')
+    for name, b in dict(batches=batches, val_batches=val_batches).items():
+        theirs, ours = (', '.join(classes) or 'none' for classes in (b.classes, self.classes))
+        if theirs != ours: raise ValueError(f"The classes of {name} are {theirs}; the model's are {ours}.")
+    self._use_photos(batches, val_batches)
+    learn.fit_head(nb_epoch)
 
-    def _imagenet_probs(self, imgs):
-        if self.weights != 'imagenet' and not (self.weights == 'auto' and imagenet_file().is_file()):
-            raise ValueError("Before finetune, predict tells ImageNet's 1,000 classes apart, which takes torchvision's full weights (528 MB): "
-                             "Vgg16(weights='imagenet') downloads them once. Or call finetune(batches) first.")
-        model = vgg16_bn()
-        model.load_state_dict(imagenet_weights())
-        model.eval()
-        to_tensor = VGG16_BN_Weights.IMAGENET1K_V1.transforms(resize_size=_size)
-        with torch.no_grad(): return torch.cat([model(to_tensor(_squished(im))[None]).softmax(1) for im in imgs])
+# %% ../nbs/64_vgg16.ipynb #2dbf44fd
+@patch
+def _imagenet_probs(self:Vgg16, imgs):
+    "Return the probability of each of ImageNet's classes (N×1,000); raises `ValueError` without the full weights"
+    if self.weights != 'imagenet' and not (self.weights == 'auto' and imagenet_file().is_file()):
+        raise ValueError("Before finetune, predict tells ImageNet's 1,000 classes apart, which needs torchvision's full weights (528 MB): "
+            "Vgg16(weights='imagenet') downloads them once. Or call finetune(batches) first.")
+    model = vgg16_bn()
+    model.load_state_dict(imagenet_weights())
+    model.eval()
+    to_tensor = VGG16_BN_Weights.IMAGENET1K_V1.transforms(resize_size=_SIZE)
+    with torch.no_grad(): return torch.cat([model(to_tensor(_squished(im))[None]).softmax(1) for im in imgs])
 
-    def test(self,
-        path, # a folder of photos, with or without class folders
-        batch_size:int=64, # photos a batch
-    )->tuple: # (batches, N×K probabilities in the order of `batches.filenames`)
-        "The probability of each class for every photo below `path`"
-        learn = self._learner('test')
-        batches = self.get_batches(path, batch_size, shuffle=False)
-        return batches, class_probs(learn, learn.dls.test_dl(batches.files))[0].numpy()
+# %% ../nbs/64_vgg16.ipynb #733eb515
+@patch
+def predict(self:Vgg16,
+    imgs, # images as `get_batches` gives them, PIL pictures or paths
+    details:bool=False, # also show each image under its prediction
+)->tuple: # (probabilities, indices, names) of the best class of each image
+    "Predict what is in each image: before `finetune` one of ImageNet's 1,000 classes, after it one of yours"
+    imgs = list(imgs)
+    if self.learn is None: probs = self._imagenet_probs(imgs)
+    else: probs, _ = class_probs(self.learn, self.learn.dls.test_dl(imgs))
+    best, idxs = probs.max(1)
+    names = [self.classes[i] for i in idxs]
+    if details:
+        titles = [f'{name} {percent(p)}' for name, p in zip(names, best.tolist())]
+        plots(imgs, titles=titles, rows=math.ceil(len(imgs)/4))
+    return best.numpy(), idxs.numpy(), names
 
-    def save(self,
-        folder, # as in `save_classifier`
-    )->Path: # the folder
-        "Save the classifier to a folder"
-        return save_classifier(self._learner('save'), folder)
+# %% ../nbs/64_vgg16.ipynb #101e0fac
+@patch
+def test(self:Vgg16,
+    path, # a folder of photos, with or without class folders
+    batch_size:int=64, # photos per batch
+)->tuple: # (batches, N×K probabilities in the order of `batches.filenames`)
+    "Return the probability of each class for every photo below `path`"
+    learn = self._finetuned('test')
+    batches = self.get_batches(path, batch_size, shuffle=False)
+    probs, _ = class_probs(learn, learn.dls.test_dl(batches.files))
+    return batches, probs.numpy()
 
-    @classmethod
-    def load(cls,
-        folder, # a folder of `save`
-    ): # a `Vgg16`
-        "A `Vgg16` from a folder of `save`"
-        self = cls()
-        self.learn = load_classifier(folder)
-        return self
+# %% ../nbs/64_vgg16.ipynb #3709a68b
+@patch
+def save(self:Vgg16,
+    folder, # the folder to make, as in `save_classifier`
+)->Path: # the folder
+    "Save the classifier to a folder"
+    return save_classifier(self._finetuned('save'), folder)
+
+# %% ../nbs/64_vgg16.ipynb #55b87d43
+@patch(cls_method=True)
+def load(cls:Vgg16,
+    folder, # a folder of `save`
+)->Vgg16: # ready to predict, or to `fit` on
+    "Load a `Vgg16` from a folder of `save`"
+    vgg = cls()
+    vgg.learn = load_classifier(folder)
+    return vgg

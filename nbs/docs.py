@@ -1,7 +1,7 @@
 """Builds the site into _docs: `make docs`, or `python nbs/docs.py`; with --serve it is shown on this machine.
 
 nbdev processes the notebooks into _proc. Quarto renders them there; where it is not installed, smalldocs does, and `mend` adds what it leaves out."""
-import argparse, base64, hashlib, importlib, inspect, json, os, re, shutil, sys
+import argparse, ast, base64, hashlib, importlib, inspect, json, os, re, shutil, sys
 from copy import deepcopy
 from functools import partial, reduce
 from http.server import HTTPServer, SimpleHTTPRequestHandler
@@ -52,9 +52,10 @@ class quoted_words(Processor):
         if cell.cell_type == 'code': cell.source = re.sub(r'^(#\| *fig-alt:) *([^"\'\s].*)$', lambda m: f'{m[1]} {json.dumps(m[2], ensure_ascii=False)}', cell.source, flags=re.M)
 
 def methods(cls):
-    "The public methods and properties of a class that have documentation of their own"
-    kinds = FunctionType, classmethod, staticmethod, property
-    return [k for k, v in vars(cls).items() if not k.startswith('_') and isinstance(v, kinds) and v.__doc__]
+    "The documented public methods and properties in the body of a class; those that `@patch` adds have cells of their own"
+    body, kinds = ast.parse(inspect.getsource(cls)).body[0].body, (FunctionType, classmethod, staticmethod, property)
+    names = [n.name for n in body if isinstance(n, ast.FunctionDef) and not n.name.startswith('_')]
+    return [k for k in names if isinstance(vars(cls)[k], kinds) and vars(cls)[k].__doc__]
 
 class add_methods(Processor):
     "A class with its methods below it: nbdev shows the class alone"
@@ -77,11 +78,26 @@ class only_exports(Processor):
         for c in self.nb.cells:
             if not c.directives_.keys() & {'export', 'exports', 'exporti', 'exec_doc'} and 'show_doc' not in c.source: c.directives_['eval'] = 'false'
 
+def defined(node):
+    "The names that a statement defines; of a method that `@patch` adds, that of its class"
+    if isinstance(node, ast.Assign): return [n.id for t in node.targets for n in ast.walk(t) if isinstance(n, ast.Name)]
+    if not isinstance(node, (ast.FunctionDef, ast.ClassDef)): return []
+    patches = any(isinstance(d, (ast.Name, ast.Call)) and ast.unparse(d).startswith('patch') for d in node.decorator_list)
+    return [ast.unparse(node.args.args[0].annotation)] if patches else [node.name]
+
+class show_private(Processor):
+    "A private definition is shown whole: nothing documents it, and its use follows below"
+    def cell(self, cell):
+        if cell.cell_type != 'code' or 'export' not in cell.directives_: return
+        names = [n for node in ast.parse(cell.source).body for n in defined(node)]
+        if names and all(n.startswith('_') for n in names): cell.directives_['exports'] = cell.directives_.pop('export')
+
 class Filter(FilterDefaults):
     def base_procs(self):
         procs = super().base_procs()
         i = procs.index(add_show_docs) + 1
-        return [split_title, own_markdown, quoted_words, only_exports, *procs[:i], add_methods, *procs[i:], own_types]
+        first = [split_title, own_markdown, quoted_words, only_exports]
+        return [*first, *procs[:i], add_methods, show_private, *procs[i:], own_types]
 
 def know_names():
     "Let nbdev find the package's names, for links to their documentation and source: it looks for an entry point, and there is none"
@@ -243,7 +259,9 @@ def build(quarto):
     know_names()
     serve.FilterDefaults = Filter
     serve.proc_nbs(nbs, n_workers=0, force=True, skip_file_re=r'^[_.]|\.py$')
-    texts = dict(names=names(), commands=commands(), **{k: (root/f'{k.upper()}.md').read_text(encoding='utf-8') for k in ('changelog', 'contributing')})
+    texts = dict(names=names(), commands=commands())
+    for k in ('changelog', 'contributing'):  # files beside nbs, whose links lead into it
+        texts[k] = (root/f'{k.upper()}.md').read_text(encoding='utf-8').replace('](nbs/', '](')
     for k, text in texts.items(): (proc/f'_{k}.md').write_text(text, encoding='utf-8')
     problems = (render_quarto(proc, proc/out.name) or []) if quarto else smalldocs()
     shutil.rmtree(out, ignore_errors=True)

@@ -127,8 +127,8 @@ def test_what_may_be_replaced(tmp_path):
 # --- words ---
 
 @pytest.mark.parametrize('p, text', [
-    (0, '0 %'), (1e-9, '<1 %'), (0.005, '<1 %'), (0.0051, '1 %'), (0.5, '50 %'),
-    (0.9949, '99 %'), (0.995, '>99 %'), (1 - 1e-9, '>99 %'), (1, '100 %')])
+    (0, '<1 %'), (1e-9, '<1 %'), (0.005, '<1 %'), (0.0051, '1 %'), (0.5, '50 %'),
+    (0.9949, '99 %'), (0.995, '>99 %'), (1 - 1e-9, '>99 %'), (1, '>99 %')])
 def test_percent(p, text):
     assert percent(p) == text
     assert percent(torch.tensor(p, dtype=torch.float64)) == text, 'a tensor of one number will do'

@@ -82,7 +82,7 @@ def test_features_are_kept_shown_and_cleared(drawn, tmp_path):
     train = 'train', drawn, '--size', 64, '--epochs', 1, '--fine-tune', 0, '--weights', 'bundled'
     assert 'No features' in dogscats('data', 'cache', **cache).stdout
     assert 'Features of 40 photos: about' in dogscats(*train, cwd=tmp_path, **cache).stdout
-    assert 'Features of 40 photos are kept from before' in dogscats(*train, cwd=tmp_path, **cache).stdout
+    assert 'Features of 40 photos are cached' in dogscats(*train, cwd=tmp_path, **cache).stdout
     shown = dogscats('data', 'cache', **cache).stdout
     assert ' 24 ' in shown and ' 16 ' in shown and 'dogscats_course' in shown
     r = dogscats('data', 'cache', '--clear', **cache)

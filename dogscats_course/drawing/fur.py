@@ -11,7 +11,7 @@ from functools import lru_cache
 import numpy as np
 from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
-from .pen import _DARK, _FUR, _WHITE, _blob, _blur_matrix, _both, _curve, _fuzzy, _ink
+from .pen import _FUR, _WHITE, _blob, _blur_matrix, _both, _curve, _fuzzy, _ink
 from .pen import _leaf, _maybe, _mix, _oval, _pick, _rgb
 
 # %% ../../nbs/01_fur.ipynb #8cb2eaaa
@@ -123,20 +123,20 @@ def _patches_on_face(rng, turn):
     def rough(blobs): return [turn(_fuzzy(rng, b, 0.06, 0.1)) for b in blobs]
     return rough(one), rough(two)
 
-# %% ../../nbs/01_fur.ipynb #d4b56da7
+# %% ../../nbs/01_fur.ipynb #257e912f
 def _spots_on_face(rng, turn):
     "Draw the spots of a head"
     n = int(rng.integers(14, 30))
     return [turn(_blob(rng, *rng.uniform(-1, 1, 2), rng.uniform(0.05, 0.12))) for _ in range(n)]
 
-# %% ../../nbs/01_fur.ipynb #fab8a5ee
+# %% ../../nbs/01_fur.ipynb #61b1cd73
 def _blaze(rng, turn):
     "Draw the light stripe down a tuxedo's face"
     w = rng.uniform(0.06, 0.2)
     blaze = _curve(_both([(w, -0.8), (w*0.8, -0.2), (0.3, 0.2), (0.62, 0.5), (0.4, 1.1)], -1.1))
     return [turn(_fuzzy(rng, blaze, 0.06, 0.08))]
 
-# %% ../../nbs/01_fur.ipynb #61b1cd73
+# %% ../../nbs/01_fur.ipynb #d964444b
 def _mask_on_face(rng, turn):
     "Draw the light face of a mask"
     half = [(0.12, -0.35), (0.3, -0.62), (0.62, -0.5), (0.8, -0.1), (1.1, 0.2), (0.9, 1.1), (0.3, 1.2)]
@@ -156,7 +156,7 @@ def _face_marks(rng, coat, turn):
     if k == 'mask': return [(_mask_on_face(rng, turn), light, 0.05)]
     return []
 
-# %% ../../nbs/01_fur.ipynb #ec84aab5
+# %% ../../nbs/01_fur.ipynb #de9bc31d
 def _stripes_on_body(rng, d, at):
     "Draw the stripes of a tabby's body of the size `d`; `at` finds the point at a share of its width and height"
     n, stripes = int(rng.integers(5, 8)), []
@@ -168,12 +168,12 @@ def _stripes_on_body(rng, d, at):
             stripes.append(_leaf(at(1.02, t), at(0.64, t + 0.06), d[1]*0.035, -0.12))
     return stripes
 
-# %% ../../nbs/01_fur.ipynb #cd8ffe11
+# %% ../../nbs/01_fur.ipynb #92b55c10
 def _patches_on_body(rng, n, at):
     "Draw `n` fuzzy patches anywhere on a body"
     return [_fuzzy(rng, _blob(rng, *at(*rng.random(2)), rng.uniform(0.3, 0.6)), 0.12, 0.07) for _ in range(n)]
 
-# %% ../../nbs/01_fur.ipynb #de9bc31d
+# %% ../../nbs/01_fur.ipynb #fb60f079
 def _spots_on_body(rng, at):
     "Draw the spots of a body"
     n = int(rng.integers(16, 34))
