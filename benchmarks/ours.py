@@ -1,4 +1,4 @@
-"One measurement of this project."
+"One measurement of this package, in its own process."
 from functools import partial
 
 from dogscats_course import body
@@ -25,7 +25,8 @@ def predict(a):
 def last_block(a):
     learn = learner(a)
     learn.freeze_to(-2)
-    return dict(first=timed(lambda: learn.fit_one_cycle(1, slice(1e-5, 1e-3))), later=timed(lambda: learn.fit_one_cycle(1, slice(1e-5, 1e-3))))
+    def epoch(): learn.fit_one_cycle(1, slice(1e-5, 1e-3))
+    return dict(first=timed(epoch), later=timed(epoch))
 
 def unfrozen(a):
     learn = learner(a)
@@ -41,16 +42,19 @@ def block(a):
     return dict(accuracy=learn.recorder.values[-1][-1])
 
 def decode(a):
-    "Photos a second to features, and what body and opening allow: on a CPU they share the cores, on a GPU the slower decides"
+    """Return photos per second from disk to features, of body and opening alone, and the part of the bound reached
+
+    The bound: on a CPU, body and opening share the cores, and their times add up; on a GPU, the slower one decides."""
     learn = learner(a)
     files = get_image_files(a['path'])
     dl = learn.dls.test_dl(files)
     n, cpu = len(files), learn.dls.device.type == 'cpu'
     learn.remove_cb(ProgressCallback)
-    next(iter_features(learn, dl))  # int8's scales are measured
+    next(iter_features(learn, dl))  # prepares the body: int8's scales are measured here
     with torch.no_grad(), held_memory():
         fast, _ = cached_body(learn, dl)
-        x = torch.rand(16 if cpu else max(dl.bs, 64), 3, 224, 224, device=learn.dls.device).contiguous(memory_format=torch.channels_last)
+        x = torch.rand(16 if cpu else max(dl.bs, 64), 3, 224, 224, device=learn.dls.device)
+        x = x.contiguous(memory_format=torch.channels_last)
         sync = (lambda: None) if cpu else torch.cuda.synchronize
         def forward():
             for _ in range(n//len(x) + 1): fast(x)
@@ -63,4 +67,7 @@ def decode(a):
     bound = body_s + open_s if cpu else max(body_s, open_s)
     return dict(photos_a_second=1/all_s, body=1/body_s, opening=1/open_s, part=bound/all_s)
 
-if __name__ == '__main__': report(dict(train=train, fine_tune=fine_tune, predict=predict, last_block=last_block, unfrozen=unfrozen, head=train, block=block, decode=decode))
+jobs = dict(train=train, fine_tune=fine_tune, predict=predict, last_block=last_block, unfrozen=unfrozen,
+            head=train, block=block, decode=decode)
+
+if __name__ == '__main__': report(jobs)

@@ -1,4 +1,4 @@
-"One measurement of plain fastai. It imports none of the package."
+"One measurement of plain fastai, in its own process; nothing of the package is imported."
 import torch
 from fastai.vision.all import *
 from torchvision.models import vgg16_bn
@@ -6,10 +6,13 @@ from torchvision.models import vgg16_bn
 from common import rate, report, timed
 
 def learner(a, **kwargs):
-    "What a user of fastai writes, with the weights of a file in the body"
-    dls = ImageDataLoaders.from_folder(a['path'], valid='valid', item_tfms=Resize(224, method='squish'), batch_tfms=Normalize.from_stats(*imagenet_stats), bs=a['bs'], seed=a['seed'])
+    "Make a Learner as a user of fastai would, with the weights of a file in its body"
+    normalize = Normalize.from_stats(*imagenet_stats)
+    dls = ImageDataLoaders.from_folder(a['path'], valid='valid', item_tfms=Resize(224, method='squish'),
+                                       batch_tfms=normalize, bs=a['bs'], seed=a['seed'])
     learn = vision_learner(dls, vgg16_bn, pretrained=False, metrics=accuracy, **kwargs)
-    learn.model[0].load_state_dict({k.replace('features', '0', 1): v for k, v in torch.load(a['weights']).items()}, strict=False)
+    tensors = {k.replace('features', '0', 1): v for k, v in torch.load(a['weights']).items()}
+    learn.model[0].load_state_dict(tensors, strict=False)
     learn.freeze()
     return learn.to_fp16() if torch.cuda.is_available() else learn
 
@@ -20,14 +23,18 @@ def train(a):
 
 def predict(a):
     learn = learner(a)
-    return rate(lambda files: learn.get_preds(dl=learn.dls.test_dl(files, bs=a['bs'])), get_image_files(a['path']))
+    def probs(files): return learn.get_preds(dl=learn.dls.test_dl(files, bs=a['bs']))
+    return rate(probs, get_image_files(a['path']))
 
-def vgg_blocks(m): return L(m[0][0][:34], m[0][0][34:], m[1:]).map(params)  # fastai's own split would train two blocks
+def vgg_blocks(m):
+    "Split the parameters before the last block; fastai's own splitter would train two blocks"
+    return L(m[0][0][:34], m[0][0][34:], m[1:]).map(params)
 
 def last_block(a):
     learn = learner(a, splitter=vgg_blocks)
     learn.freeze_to(-2)
-    return dict(first=timed(lambda: learn.fit_one_cycle(1, slice(1e-5, 1e-3))), later=timed(lambda: learn.fit_one_cycle(1, slice(1e-5, 1e-3))))
+    def epoch(): learn.fit_one_cycle(1, slice(1e-5, 1e-3))
+    return dict(first=timed(epoch), later=timed(epoch))
 
 def unfrozen(a):
     learn = learner(a)

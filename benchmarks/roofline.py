@@ -1,12 +1,12 @@
-"""The body's operations a second, against the peak of a large matrix product in the same numbers on this machine, measured in the same run.
+"""The body's operations per second, against those of a large matrix product in the same dtype and the same run.
 
-Numbers are those of `fast_dtype`; where it is int8, oneDNN's int8 linear layer is the matrix product."""
+The dtype is that of `fast_dtype`; if it is int8, the matrix product is oneDNN's int8 linear layer."""
 import argparse, statistics, time
 
 from common import save
 
 def best(f, seconds=5):
-    "The least time of a call, over some seconds"
+    "Call `f` for some seconds, and return the least and the median time of a call"
     f()
     times, end = [], time.perf_counter() + seconds
     while time.perf_counter() < end:
@@ -16,14 +16,15 @@ def best(f, seconds=5):
     return min(times), statistics.median(times)
 
 def matrix(dtype, device, n=2048):
-    "A product of two n×n matrices, as a function"
+    "Return a function that multiplies two n×n matrices"
     import torch
     sync = torch.cuda.synchronize if device.type == 'cuda' else lambda: None
     x, y = (torch.rand(n, n, device=device) for _ in range(2))
     if dtype == 'int8':
         w, scale, zero = (y*127).to(torch.int8), torch.full((n,), 1/127), torch.zeros(n, dtype=torch.int32)
         packed, x = torch.ops.onednn.qlinear_prepack(w, [n, n]), (x*255).to(torch.uint8)
-        return lambda: torch.ops.onednn.qlinear_pointwise(x, 1/255, 0, packed, scale, zero, None, 1., 0, torch.float32, 'none', [], '')
+        args = x, 1/255, 0, packed, scale, zero, None, 1., 0, torch.float32, 'none', [], ''
+        return lambda: torch.ops.onednn.qlinear_pointwise(*args)
     x, y = x.to(getattr(torch, dtype)), y.to(getattr(torch, dtype))
     def product():
         x @ y
@@ -52,9 +53,11 @@ def main():
             fast(x)
             if device.type == 'cuda': torch.cuda.synchronize()
         rows = []
-        for _ in range(3):  # side by side, for a shared machine's speed changes
+        for _ in range(3):  # one after the other, because the speed of a shared machine changes
             (m, _), (b, median) = best(peak), best(run)
-            rows.append(dict(matrix_tflops=round(2*n**3/m/1e12, 3), body_tflops=round(flops*bs/b/1e12, 3), photos_a_second=round(bs/median, 1), part=round(flops*bs/b/(2*n**3/m), 3)))
+            by_matrix, by_body = 2*n**3/m, flops*bs/b
+            rows.append(dict(matrix_tflops=round(by_matrix/1e12, 3), body_tflops=round(by_body/1e12, 3),
+                             photos_a_second=round(bs/median, 1), part=round(by_body/by_matrix, 3)))
     save('roofline', gflop_a_photo=round(flops/1e9, 2), runs=rows, part=statistics.median(r['part'] for r in rows))
 
 if __name__ == '__main__':

@@ -3,10 +3,10 @@ from fastai.vision.all import *
 
 # ours last, so that our names win
 from .draw import *
+from .about import *
 from .memory import *
 from .processes import *
 from .atomic import *
-from .about import *
 from .photos import *
 from .layout import *
 from .data import *

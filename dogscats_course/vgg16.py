@@ -47,8 +47,7 @@ class Batches:
         path = Path(path)
         if not path.is_dir(): raise FileNotFoundError(f"There is no folder {path} (the working directory is {Path.cwd()}).")
         if batch_size < 1: raise ValueError(f"batch_size must be at least 1, not {batch_size}.")
-        if (path/'train').is_dir():
-            raise LayoutError(f"{path} holds train and valid: give the path of one of them.", path)
+        if (path/'train').is_dir(): raise LayoutError(f"{path} holds train and valid: give the path of one of them.", path)
         self.classes = [d.name for d in class_folders(path)]
         photos = [f for _, f in class_photos(path)] if self.classes else get_image_files(path).sorted()
         self.files = readable_photos(photos)
@@ -69,7 +68,7 @@ class Batches:
 
 # %% ../nbs/64_vgg16.ipynb #b9c590c0
 class Vgg16:
-    "VGG16 for your own classes, in the seven lines of the course; the fastai Learner is `learn`, or None before `finetune`"
+    "VGG16 for your own classes, in the seven lines of the course; `learn` is the fastai Learner, once there is one"
     def __init__(self,
         weights='auto', # what the body starts from, as in `vgg_learner`
     ): self.weights, self.learn = weights, None
@@ -77,7 +76,7 @@ class Vgg16:
 # %% ../nbs/64_vgg16.ipynb #e41c11c9
 @patch(as_prop=True)
 def classes(self:Vgg16)->list: # names
-    "The names of the classes, in the order of the outputs: ImageNet's 1,000 before `finetune`"
+    "Return the names of the classes, in the order of the outputs: ImageNet's 1,000 before `finetune`"
     if self.learn is None: return VGG16_BN_Weights.IMAGENET1K_V1.meta['categories']
     return list(self.learn.dls.vocab)
 
@@ -97,9 +96,8 @@ def finetune(self:Vgg16,
     batches:Batches, # their classes become the model's
 ):
     "Make a new head for the classes of `batches`, and freeze the rest"
-    if len(batches.classes) < 2:
-        raise LayoutError(f"finetune needs two classes or more, one folder each; {batches.path} has {len(batches.classes)}.",
-            batches.path)
+    n = len(batches.classes)
+    if n < 2: raise LayoutError(f"finetune needs two classes or more, one folder each; {batches.path} has {n}.", batches.path)
     dls = photo_dls(batches.files, [], batches.classes, bs=batches.batch_size, size=_SIZE)
     self.learn = vgg_learner(dls, weights=self.weights)
 
@@ -129,8 +127,9 @@ def fit(self:Vgg16,
     "Train as `fit_head` does, and print each epoch; a second call continues the training"
     learn = self._finetuned('fit')
     for name, b in dict(batches=batches, val_batches=val_batches).items():
-        theirs, ours = (', '.join(classes) or 'none' for classes in (b.classes, self.classes))
-        if theirs != ours: raise ValueError(f"The classes of {name} are {theirs}; the model's are {ours}.")
+        if b.classes == self.classes: continue
+        theirs, ours = ', '.join(b.classes) or 'none', ', '.join(self.classes)
+        raise ValueError(f"The classes of {name} are {theirs}; the model's are {ours}.")
     self._use_photos(batches, val_batches)
     learn.fit_head(nb_epoch)
 
@@ -139,8 +138,9 @@ def fit(self:Vgg16,
 def _imagenet_probs(self:Vgg16, imgs):
     "Return the probability of each of ImageNet's classes (N×1,000); raises `ValueError` without the full weights"
     if self.weights != 'imagenet' and not (self.weights == 'auto' and imagenet_file().is_file()):
-        raise ValueError("Before finetune, predict tells ImageNet's 1,000 classes apart, which needs torchvision's full weights (528 MB): "
-            "Vgg16(weights='imagenet') downloads them once. Or call finetune(batches) first.")
+        raise ValueError("Before finetune, predict tells ImageNet's 1,000 classes apart, "
+            "which needs torchvision's full weights (528 MB): Vgg16(weights='imagenet') downloads them once. "
+            "Or call finetune(batches) first.")
     model = vgg16_bn()
     model.load_state_dict(imagenet_weights())
     model.eval()

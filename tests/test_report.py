@@ -1,8 +1,9 @@
 "The report, opened in a browser: whole, on its own, and fit for a phone."
-import json, shlex, shutil, sys
+import json, re, shlex, shutil, sys
 
 import pytest
 
+from dogscats_course.about import percent
 from dogscats_course.cli import _parser
 from dogscats_course.train import train_classifier
 
@@ -25,7 +26,10 @@ def test_in_a_browser(browser, run, width, scheme):
     assert [u for u in requests if not u.startswith('data:')] == [(run/'report.html').as_uri()] and not errors, 'it needs nothing but itself'
     m = json.loads((run/'metrics.json').read_text())
     text = page.inner_text('body')
-    assert all(w in text for w in (f"{m['accuracy']:.1%} right", f"{m['accuracy_low']:.1%} and {m['accuracy_high']:.1%}", f"{m['log_loss']:.3f}", 'surest and wrong', 'least sure', m['versions']['torch']))
+    accuracy, low, high = (percent(m[k], 1) for k in ('accuracy', 'accuracy_low', 'accuracy_high'))
+    wanted = f'{accuracy} accuracy', f'{low} to {high}', f"{m['log_loss']:.3f}", 'surest and wrong', 'least sure', m['versions']['torch']
+    assert all(w in text for w in wanted)
+    assert re.search(r'actual: .+ · predicted: .+ %', text), 'each photo has its actual and its predicted class'
     if sys.platform != 'win32': assert '<img src=x onerror' in text and page.title() != '1', 'a name is text'
     width_used, images = page.evaluate('[document.documentElement.scrollWidth, [...document.images].map(i => [i.naturalWidth, i.alt, i.clientWidth])]')
     assert width_used <= width and len(images) > 20
