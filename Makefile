@@ -1,6 +1,6 @@
 .PHONY: run test bench readme lessons docs preview
 
-# pip and the project's commands, in an environment of the project's own
+# pip and the project's commands run in the project's own environment
 bin := .venv/bin
 
 .venv:
@@ -12,7 +12,7 @@ run: .venv  ## install, and train a first classifier
 test: .venv  ## install what the tests need, and run them
 	$(bin)/pip install -e '.[dev]' && $(bin)/pytest
 
-bench: .venv  ## measure beside plain fastai, on the photos of DOGSCATS_DATA; takes hours on a laptop
+bench: .venv  ## compare with plain fastai, on the photos of DOGSCATS_DATA; takes hours on a laptop
 	$(bin)/pip install -e .
 	$(bin)/python benchmarks/train.py --again --fine-tune
 	$(bin)/python benchmarks/lastblock.py
@@ -27,14 +27,14 @@ readme: .venv  ## make README.md from nbs/index.ipynb
 	$(bin)/pip install -e '.[dev]'
 	$(bin)/python nbs/readme.py
 
-lessons: .venv  ## execute the lessons, and keep their outputs; NAMES=03_reading_mistakes for one of them
+lessons: .venv  ## run the lessons and save their outputs; NAMES=03_reading_mistakes runs only that one
 	$(bin)/pip install -e '.[dev]'
 	$(bin)/python nbs/lessons.py $(NAMES)
 
-docs: .venv  ## build the site into _docs, with Quarto where it is installed
+docs: .venv  ## build the site into _docs, with Quarto if it is installed
 	$(bin)/pip install -e '.[docs]'
 	$(bin)/python nbs/docs.py
 
-preview: .venv  ## build the site, and show it at http://localhost:8000
+preview: .venv  ## build the site, and serve it at http://localhost:8000
 	$(bin)/pip install -e '.[docs]'
 	$(bin)/python nbs/docs.py --serve

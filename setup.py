@@ -1,4 +1,4 @@
-"Hands setuptools what settings.ini asks for, and says what goes into the wheel; pyproject.toml has the rest."
+"Pass settings.ini's requirements to setuptools, and list the contents of the wheel; the rest is in pyproject.toml."
 import re
 from configparser import ConfigParser
 from pathlib import Path
@@ -10,12 +10,12 @@ cfg = ConfigParser()
 cfg.read(root/'settings.ini', encoding='utf-8')
 extras = {k: v.strip().splitlines() for k, v in cfg['requirements'].items()}
 
-# The lessons are written in nbs/ and copied from the installed package.
+# The lessons are written in nbs/lessons, and `dogscats lessons` copies them from the installed package.
 packages = [*find_packages(include=['dogscats_course', 'dogscats_course.*']), 'dogscats_course.lessons']
 package_dir = {'dogscats_course.lessons': 'nbs/lessons'}
 package_data = {'dogscats_course': ['assets/*'], 'dogscats_course.lessons': ['*.ipynb', 'zh/*.ipynb']}
 
-# Read, not imported: at build time nothing that the package imports is there.
+# Read, not imported: at build time, the package's requirements are not installed.
 init = (root/'dogscats_course/__init__.py').read_text(encoding='utf-8')
 
 setup(

@@ -65,8 +65,8 @@ def machine():
     import psutil, torch
     cpu = torch.cpu.get_capabilities().get('cpu_name') or platform.processor()
     return dict(cpu=cpu, cores=os.cpu_count(), memory_gib=round(psutil.virtual_memory().total/2**30),
-                gpu=torch.cuda.get_device_name() if torch.cuda.is_available() else None, python=platform.python_version(),
-                **{p: version(p) for p in ('torch', 'torchvision', 'fastai', 'dogscats_course')})
+                gpu=torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+                python=platform.python_version(), **{p: version(p) for p in ('torch', 'torchvision', 'fastai', 'dogscats_course')})
 
 def ratios(values):
     "Return median, least, greatest and number of `values`"

@@ -218,7 +218,7 @@ def model_card(
 _space_functions = _to_rgb, open_photo, photo_error, onnx_pixels, onnx_probs, _photo_page
 
 # %% ../nbs/66_publish.ipynb #19fb3539
-_space_app = '''"""Says what a photo shows, as a web page. Written by dogscats_course {version}; needs what requirements.txt names."""
+_space_app = '''"""Tells what a photo shows, as a web page. Written by dogscats_course {version}; needs what requirements.txt names."""
 import html, io, json
 from functools import partial
 from pathlib import Path

@@ -31,7 +31,7 @@ def _predictions(learn, root):
     probs, targets = class_probs(learn)
     vocab = list(learn.dls.vocab)
     files = [f.relative_to(root).as_posix() for f in learn.dls.valid_ds.items]
-    labels, predictions = ([vocab[i] for i in idxs] for idxs in (targets, probs.argmax(1)))
+    labels, predictions = [vocab[i] for i in targets], [vocab[i] for i in probs.argmax(1)]
     df = pd.DataFrame(dict(file=files, label=labels, prediction=predictions))
     columns = [f'{c}_probability' if c in df else c for c in vocab]
     return pd.concat([df, pd.DataFrame(probs.numpy(), columns=columns)], axis=1)
@@ -52,20 +52,22 @@ def _thumbnail(im):
 # %% ../nbs/62_report.ipynb #4ffcc6cf
 def _cards(learn, root, idxs):
     "Return what the page shows of some validation photos: src, file, text, and whether the prediction is right"
-    vocab, items, (probs, targets) = learn.dls.vocab, learn.dls.valid_ds.items, class_probs(learn)
+    probs, targets = class_probs(learn)
     def card(i):
-        actual, predicted = vocab[targets[i]], vocab[probs[i].argmax()]
-        text = prediction_text(predicted, probs[i].max(), actual).replace('\n', ' · ')
-        src, file = _thumbnail(open_photo(items[i], size=448)), items[i].relative_to(root).as_posix()
-        return dict(src=src, file=file, text=text, right=actual == predicted)
+        file, actual = learn.dls.valid_ds.items[i], learn.dls.vocab[targets[i]]
+        predicted = learn.dls.vocab[probs[i].argmax()]
+        text = prediction_text(predicted, probs[i].max(), actual)
+        src = _thumbnail(open_photo(file, size=448))
+        return dict(src=src, file=file.relative_to(root).as_posix(), text=text, right=actual == predicted)
     return [card(i) for i in idxs]
 
 # %% ../nbs/62_report.ipynb #1ae02c05
 def _cams(learn, root):
     "Return a sentence about the photos chosen, and their cards, each with its Grad-CAM map as `cam`"
     idxs, wrong = worst_predictions(learn)
-    predicted = class_probs(learn)[0][idxs].argmax(1).tolist()
-    photos, maps = cam_maps(learn, [learn.dls.valid_ds.items[i] for i in idxs], predicted)
+    probs, _ = class_probs(learn)
+    files = [learn.dls.valid_ds.items[i] for i in idxs]
+    photos, maps = cam_maps(learn, files, probs[idxs].argmax(1).tolist())
     cams = [_thumbnail(Image.fromarray(overlay(p, m))) for p, m in zip(photos, maps)]
     cards = [dict(card, cam=cam) for card, cam in zip(_cards(learn, root, idxs), cams)]
     if wrong: return 'The mistakes with the greatest loss.', cards
@@ -82,8 +84,8 @@ def _headline(metrics):
 def _photo_counts(learn):
     "Return a row per class: its name, its training photos, its validation photos"
     vocab = learn.dls.vocab
-    train, valid = (label_indices(ds).bincount(minlength=len(vocab)) for ds in (learn.dls.train_ds, learn.dls.valid_ds))
-    return list(zip(vocab, train.tolist(), valid.tolist()))
+    def counts(ds): return label_indices(ds).bincount(minlength=len(vocab)).tolist()
+    return list(zip(vocab, counts(learn.dls.train_ds), counts(learn.dls.valid_ds)))
 
 # %% ../nbs/62_report.ipynb #2f054cc8
 def _in_epochs(n): return f"{n} epoch{'' if n == 1 else 's'}"
@@ -115,7 +117,7 @@ def _command(settings):
 # %% ../nbs/62_report.ipynb #367587b4
 def _report(learn, root, metrics, settings, plots):
     "Return `report.html`; `plots` are the PNG files of its plots"
-    template = (files('dogscats_course')/'assets'/'report.html').read_text(encoding='utf-8')
+    template = (files('dogscats_course')/'assets/report.html').read_text(encoding='utf-8')
     plots = {f.stem: _data_uri(f.read_bytes(), 'png') for f in plots}
     views = [(title, _cards(learn, root, idxs)) for title, idxs in mistake_views(learn).items()]
     cam_words, cams = _cams(learn, root)

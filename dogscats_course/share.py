@@ -25,7 +25,7 @@ from .learner import vgg_learner
 
 # %% ../nbs/61_share.ipynb #9ff5251d
 class InputSpec(NamedTuple):
-    "How a network sees a photo: squished to `size`×`size` pixels, then normalized"
+    "How a network sees a photo: squished to `size`×`size` pixels, then normalized by `normalize`"
     size:int # pixels a side
     normalize:Normalize # fastai's transform, with the mean and the standard deviation of each channel
 
@@ -146,10 +146,9 @@ def _describe(learn, scores, seed):
     _check_config(config, 'This Learner')
     return config
 
-# %% ../nbs/61_share.ipynb #12a84360
+# %% ../nbs/61_share.ipynb #dea3d68b
 _FILES = 'config.json', 'model.safetensors'
 
-# %% ../nbs/61_share.ipynb #dea3d68b
 def _check_replaceable(folder):
     "Raise `FileExistsError` if `folder` holds anything other than a classifier of ours"
     if not folder.is_dir() or not any(folder.iterdir()): return

@@ -1,6 +1,7 @@
-"""Builds the site into _docs: `make docs`, or `python nbs/docs.py`; with --serve it is shown on this machine.
+"""Build the site into _docs: `make docs`, or `python nbs/docs.py`; with --serve, also serve it on this machine.
 
-nbdev processes the notebooks into _proc. Quarto renders them there; where it is not installed, smalldocs does, and `mend` adds what it leaves out."""
+nbdev processes the notebooks into _proc, and Quarto renders them there. If Quarto is not installed, smalldocs renders
+them, and `mend` adds what smalldocs leaves out."""
 import argparse, ast, base64, hashlib, importlib, inspect, json, os, re, shutil, sys
 from copy import deepcopy
 from functools import partial, reduce
@@ -21,10 +22,10 @@ from PIL import Image
 root = Path(__file__).resolve().parent.parent
 nbs, proc, out = root/'nbs', root/'_proc', root/'_docs'
 
-# --- the notebooks: what nbdev makes of them, and a little more ---
+# --- nbdev's processing of the notebooks, and a little more ---
 
 class split_title(Processor):
-    "The title in a cell of its own: nbdev takes it out with all else that its cell holds"
+    "Put the title into its own cell: nbdev removes it together with everything else in its cell"
     def begin(self):
         cells = self.nb.cells
         if m := re.fullmatch(r'(# .*\s*(?:>.*\s*)*)(\S[\s\S]*)', cells[0].source):
@@ -32,8 +33,8 @@ class split_title(Processor):
             cells.insert(1, mk_cell(m[2], 'markdown'))
 
 class own_markdown(Processor):
-    """A badge becomes a link of its words, since a page asks nobody but its own site; a picture's words are no caption;
-    a link to a file outside nbs leads to its page, or into the repository"""
+    """Turn each badge into a link of its text, because a page loads nothing from other sites; keep alternative text
+    from becoming a caption; link files outside nbs to their page, or to the repository"""
     def cell(self, cell):
         if cell.cell_type != 'markdown': return
         text = re.sub(r'\[!\[([^\]]*)\]\(https?:[^)]*\)\]\(([^)]*)\)', r'[\1](\2){.badge-link}', cell.source)
@@ -47,18 +48,18 @@ class own_markdown(Processor):
         return Path(os.path.relpath(page, folder)).as_posix() if page.exists() else f'{get_config().git_url}/blob/main/{file.relative_to(root).as_posix()}'
 
 class quoted_words(Processor):
-    "The words of a plot may hold a colon, which YAML takes for more than that"
+    "Quote alternative text, which may contain a colon that YAML would misread"
     def cell(self, cell):
         if cell.cell_type == 'code': cell.source = re.sub(r'^(#\| *fig-alt:) *([^"\'\s].*)$', lambda m: f'{m[1]} {json.dumps(m[2], ensure_ascii=False)}', cell.source, flags=re.M)
 
 def methods(cls):
-    "The documented public methods and properties in the body of a class; those that `@patch` adds have cells of their own"
+    "Return the documented public methods and properties in a class body; those added by `@patch` have their own cells"
     body, kinds = ast.parse(inspect.getsource(cls)).body[0].body, (FunctionType, classmethod, staticmethod, property)
     names = [n.name for n in body if isinstance(n, ast.FunctionDef) and not n.name.startswith('_')]
     return [k for k in names if isinstance(vars(cls)[k], kinds) and vars(cls)[k].__doc__]
 
 class add_methods(Processor):
-    "A class with its methods below it: nbdev shows the class alone"
+    "Show the methods of a class below it: nbdev shows only the class"
     def begin(self):
         cells = self.nb.cells
         for cell in reversed([c for c in cells if getattr(c, 'has_sd', False)]):
@@ -67,26 +68,26 @@ class add_methods(Processor):
             cells[at:at] = [mk_cell(f"show_doc({name}.{m}, name='{name}.{m}', title_level=4)") for m in methods(cls)]
 
 class own_types(Processor):
-    "What nbdev runs again is of the module, not of `__main__`"
+    "Show the types of cells that nbdev runs again as the module's, not as those of `__main__`"
     def cell(self, cell):
         for data in (o.data for o in cell.get('outputs', []) if 'show_doc' in cell.source and 'data' in o):
             if 'text/markdown' in data: data['text/markdown'] = ''.join(data['text/markdown']).replace('__main__.', '')
 
 class only_exports(Processor):
-    "What documents a name is run again, and nothing else: nbdev runs whatever holds an import"
+    "Run again only the cells that document a name: nbdev would run every cell with an import"
     def begin(self):
         for c in self.nb.cells:
             if not c.directives_.keys() & {'export', 'exports', 'exporti', 'exec_doc'} and 'show_doc' not in c.source: c.directives_['eval'] = 'false'
 
 def defined(node):
-    "The names that a statement defines; of a method that `@patch` adds, that of its class"
+    "Return the names that a statement defines; for a method added by `@patch`, the name of its class"
     if isinstance(node, ast.Assign): return [n.id for t in node.targets for n in ast.walk(t) if isinstance(n, ast.Name)]
     if not isinstance(node, (ast.FunctionDef, ast.ClassDef)): return []
     patches = any(isinstance(d, (ast.Name, ast.Call)) and ast.unparse(d).startswith('patch') for d in node.decorator_list)
     return [ast.unparse(node.args.args[0].annotation)] if patches else [node.name]
 
 class show_private(Processor):
-    "A private definition is shown whole: nothing documents it, and its use follows below"
+    "Show the source of private definitions, which have no documentation; their use follows below"
     def cell(self, cell):
         if cell.cell_type != 'code' or 'export' not in cell.directives_: return
         names = [n for node in ast.parse(cell.source).body for n in defined(node)]
@@ -100,16 +101,16 @@ class Filter(FilterDefaults):
         return [*first, *procs[:i], add_methods, show_private, *procs[i:], own_types]
 
 def know_names():
-    "Let nbdev find the package's names, for links to their documentation and source: it looks for an entry point, and there is none"
+    "Let nbdev link names to their documentation and source: it looks for an entry point, and the package has none"
     from dogscats_course import _modidx
     index = deepcopy(_modidx.d)
     for syms in index['syms'].values(): syms |= {k.replace('.Learner.', '.'): v for k, v in syms.items() if '.Learner.' in k}
     ours = SimpleNamespace(name='dogscats_course', dist=SimpleNamespace(name='dogscats_course'), load=lambda: index)
     doclinks.entry_points = lambda group: [ours]
 
-# --- the pages that are made of the package ---
+# --- the pages that are generated from the package ---
 
-# the reference, in the order of a reader's interest: what lies underneath comes last
+# the reference, in the order of a reader's interest: the internals come last
 chapters = {'Start here': 'vgg16 train',
             'Data': 'data layout photos weights draw',
             'The learner': 'learner head frozen',
@@ -123,14 +124,14 @@ chapters = {'Start here': 'vgg16 train',
 def notebooks(folder=nbs, files='[0-9]*.ipynb'): return sorted(f for f in folder.glob(files) if not f.parent.name.startswith('.'))
 
 def module_of(path):
-    "The module that a notebook exports"
+    "Return the module that a notebook exports"
     name = re.search(r'#\| default_exp ([\w.]+)', Path(path).read_text(encoding='utf-8'))[1]
     return importlib.import_module(f'dogscats_course.{name}')
 
 def module_name(module): return module.__name__.partition('.')[2]
 
 def reference():
-    "{chapter: {module's name: its notebook}}, in the order of `chapters`; raises `ValueError` if a module is in none of them"
+    "Return {chapter: {module's name: its notebook}}; raise `ValueError` if `chapters` and the notebooks differ"
     found = {module_name(module_of(f)): f for f in notebooks()}
     listed = {chapter: names.split() for chapter, names in chapters.items()}
     if odd := found.keys() ^ {n for names in listed.values() for n in names}:
@@ -140,14 +141,14 @@ def reference():
 def sentence(module): return inspect.getdoc(module).partition('\n')[0].rstrip('.') + '.'
 
 def what_is(module, name):
-    "The first line of a name's documentation; of a value the comment beside it, or itself"
+    "Return the first line of a name's documentation; for a value, the comment beside it, or the value itself"
     o = reduce(getattr, name.split('.'), module)
     if callable(o) or isinstance(o, property): return (inspect.getdoc(o) or '').partition('\n')[0]
     m = re.search(rf'^{name} = .*?#\s*(.+)', inspect.getsource(module), re.M)
     return m[1] if m else f'`{o!r}`'
 
 def names():
-    "Every public name: a section per chapter, a table per module, each name linked to where its page has it"
+    "Return all public names: a section per chapter, a table per module, and each name linked to its documentation"
     text = []
     for chapter, modules in reference().items():
         text += ['', f'## {chapter}']
@@ -155,7 +156,7 @@ def names():
     return '\n'.join(text) + '\n'
 
 def table(f):
-    "The rows of a module's public names; none, for one that has only private ones"
+    "Return the lines of the table of a module's public names, or none if it has only private names"
     module, page = module_of(f), read_nb(proc/f.name)
     source = '\n'.join(c.source for c in page.cells)
     shown = re.findall(r'^show_doc\(([\w.]+)', source, re.M)
@@ -166,7 +167,7 @@ def table(f):
     return ['', '| name | what it is |', '|---|---|', *rows] if rows else []
 
 def commands():
-    "The help of every command of `dogscats`"
+    "Return the help texts of all `dogscats` commands"
     from dogscats_course.cli import _parser
     os.environ['COLUMNS'] = '80'
     def leaves(parser):
@@ -177,7 +178,7 @@ def commands():
 # --- the yml files ---
 
 def sidebar():
-    "The pages in their order; a lesson is in it as soon as its notebook is there"
+    "Return the pages in their order; a new lesson is included as soon as its notebook exists"
     parts = [dict(section=chapter, contents=[dict(text=n, href=f.name) for n, f in modules.items()])
              for chapter, modules in reference().items()]
     lessons = [f.relative_to(nbs).as_posix() for f in notebooks(files='lessons/*.ipynb') + notebooks(files='lessons/zh/*.ipynb')]
@@ -192,10 +193,10 @@ def write_ymls():
     for name, o in (('nbdev', config), ('sidebar', dict(website=dict(sidebar=dict(contents=sidebar()))))):
         (nbs/f'{name}.yml').write_text(yaml.safe_dump(o, sort_keys=False, allow_unicode=True), encoding='utf-8')
 
-# --- what smalldocs leaves out ---
+# --- additions to the pages of smalldocs ---
 
 def kept(data, kind):
-    "A picture that is written into a page in base64, as a file of the site"
+    "Save a picture that a page holds in base64 as a file of the site, and return the file"
     data = base64.b64decode(data)
     file = out/'pictures'/f'{hashlib.sha256(data).hexdigest()[:16]}.{kind}'
     file.parent.mkdir(exist_ok=True)
@@ -203,14 +204,14 @@ def kept(data, kind):
     return file
 
 def shown_size(file):
-    "Width and height of a picture: one with more than a browser's 96 dots an inch is shown smaller, and sharp on a screen that has more"
+    "Return the width and height at which a picture is shown: one with more than 96 dots per inch is made smaller"
     with Image.open(file) as im: return [round(n*96/max(96, im.info.get('dpi', [96])[0])) for n in im.size]
 
 landmarks = {'nav.navbar': 'Site', '.quarto-secondary-nav': 'Menu', '#quarto-sidebar': 'Pages', '#quarto-margin-sidebar': 'This page',
              '#TOC': 'On this page', '.page-navigation': 'Previous and next page'}
 
 def mend(page):
-    "What a page of smalldocs lacks"
+    "Add what a page of smalldocs lacks"
     soup, up = BeautifulSoup(page.read_text(encoding='utf-8'), 'html.parser'), '../'*(len(page.relative_to(out).parts) - 1)
     for img in soup('img'):
         if m := re.fullmatch(r'data:image/(\w+);base64,(.*)', img['src'], re.S): img['src'] = up + kept(m[2], m[1]).relative_to(out).as_posix()
@@ -218,29 +219,29 @@ def mend(page):
         if file.suffix == '.svg' or not file.is_file(): continue
         img['width'], img['height'] = shown_size(file)
         img['loading'] = 'lazy'
-    for o in soup.select('.cell-output-display'):  # what a finished progress bar leaves
+    for o in soup.select('.cell-output-display'):  # left by finished progress bars
         for style in o('style'): style.decompose()
         if not o.get_text(strip=True) and not o.find(['img', 'svg']): o.decompose()
-    for th in soup('th'):  # the corner of a table
+    for th in soup('th'):  # the empty corner of a table
         if not th.get_text(strip=True): th.name = 'td'
     for h in soup.select('.quarto-listing h5'): h.name = 'h2'
     for part, name in landmarks.items():
         for o in soup.select(part): o['aria-label'] = name
     for o in soup.select('#quarto-margin-sidebar'): o['role'] = 'complementary'
-    for a in soup.select('a[role=navigation]'):  # opens and closes a part of the sidebar: a button
+    for a in soup.select('a[role=navigation]'):  # they open and close parts of the sidebar, so they are buttons
         a.name = 'button'
         a['type'] = 'button'
         del a['role']
-    for a in soup.select('a.toc-action[href*="/edit/"]'):  # pages that are made of a file beside nbs
+    for a in soup.select('a.toc-action[href*="/edit/"]'):  # pages that are made from a file outside nbs
         if page.stem in ('changelog', 'contributing'): a['href'] = f"{get_config().git_url}/edit/main/{page.stem.upper()}.md"
     page.write_text(str(soup), encoding='utf-8')
 
 def smalldocs():
-    "Renders _proc without Quarto; gives the links that lead nowhere"
+    "Render _proc without Quarto; return the broken links"
     from smalldocs.config import load
     from smalldocs.site import Site
     class Named(Site):
-        "A site whose pages have the names that nbdev gives them, as in Quarto"
+        "A site whose pages have the file names that nbdev gives them, as with Quarto"
         def read(self, src):
             page = super().read(src)
             if name := page.front.get('output-file'): page.out = page.out.with_name(name)
@@ -253,14 +254,14 @@ def smalldocs():
 # --- the command ---
 
 def build(quarto):
-    "The whole site, with Quarto or without it; gives what is wrong with it, in words"
+    "Build the whole site, with Quarto or without it; return its problems, in words"
     os.chdir(root)  # where nbdev looks for its settings
     write_ymls()
     know_names()
     serve.FilterDefaults = Filter
     serve.proc_nbs(nbs, n_workers=0, force=True, skip_file_re=r'^[_.]|\.py$')
     texts = dict(names=names(), commands=commands())
-    for k in ('changelog', 'contributing'):  # files beside nbs, whose links lead into it
+    for k in ('changelog', 'contributing'):  # files outside nbs, whose links lead into it
         texts[k] = (root/f'{k.upper()}.md').read_text(encoding='utf-8').replace('](nbs/', '](')
     for k, text in texts.items(): (proc/f'_{k}.md').write_text(text, encoding='utf-8')
     problems = (render_quarto(proc, proc/out.name) or []) if quarto else smalldocs()
@@ -271,10 +272,10 @@ def build(quarto):
     return problems
 
 def main(argv=None):
-    "The command line; gives the exit status"
+    "Run the command line; return the exit status"
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('--serve', action='store_true', help='serve _docs at http://localhost:8000 when it is built')
-    parser.add_argument('--smalldocs', action='store_true', help='take smalldocs, though Quarto is installed')
+    parser.add_argument('--serve', action='store_true', help='serve _docs at http://localhost:8000 after building it')
+    parser.add_argument('--smalldocs', action='store_true', help='use smalldocs even if Quarto is installed')
     args = parser.parse_args(argv)
     problems = build(quarto=shutil.which('quarto') and not args.smalldocs)
     print(*problems, f"{len(list(out.rglob('*.html')))} pages in {out.name}", sep='\n', file=sys.stderr if problems else sys.stdout)

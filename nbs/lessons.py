@@ -1,4 +1,4 @@
-"""Gives the lessons their badges and install cell, executes them and keeps their outputs: `make lessons`,
+"""Give the lessons their badges and install cell, run them, and save their outputs: `make lessons`,
 or `python nbs/lessons.py 03_reading_mistakes` for one of them."""
 import argparse, base64, hashlib, io, json, os, re, sys, tempfile, time, tomllib
 from pathlib import Path
@@ -14,17 +14,17 @@ from PIL import Image
 root = Path(__file__).resolve().parent.parent
 folder = root/'nbs/lessons'
 project = tomllib.loads((root/'pyproject.toml').read_text(encoding='utf-8'))
-repository = project['project']['urls']['Repository']  # the one place that names owner and repository
+repository = project['project']['urls']['Repository']  # owner and repository are named only there
 
 def lessons(folder=folder):
-    "The lessons, each by its name: `01_seven_lines`, `zh/01_seven_lines`"
+    "Return {name: file} of the lessons; names are like `01_seven_lines` and `zh/01_seven_lines`"
     found = {p.relative_to(folder).with_suffix('').as_posix(): p for p in sorted(folder.rglob('*.ipynb'))}
     return {name: p for name, p in found.items() if not re.search(r'(^|/)\.', name)}
 
-# --- what every lesson begins with ---
+# --- the beginning of every lesson ---
 
 def badges(name):
-    "The text of the cell that opens a lesson elsewhere"
+    "Return the text of the cell with the links that open a lesson in Colab and on Kaggle"
     page = f'{repository}/blob/main/nbs/lessons/{name}.ipynb'
     links = dict(Colab=('https://colab.research.google.com/assets/colab-badge.svg', page.replace('https://github.com/', 'https://colab.research.google.com/github/')),
                  Kaggle=('https://kaggle.com/static/images/open-in-kaggle.svg', f'https://kaggle.com/kernels/welcome?src={page}'))
@@ -41,7 +41,7 @@ if find_spec('dogscats_course') is None:
     else: print('The package is not installed here: pip install git+{repository}')"""
 
 def prepared(nb, name):
-    "`nb` with its badges and install cell, made anew, after the title"
+    "Return `nb` with new badges and a new install cell after its title"
     title, *rest = (c for c in nb.cells if c.id not in ('badges', 'install'))
     if title.cell_type != 'markdown' or not title.source.startswith('# '): raise ValueError('the first cell is not the title, `# ...`')
     nb.cells = [title, new_markdown_cell(badges(name), id='badges'), new_code_cell(install, id='install'), *rest]
@@ -50,12 +50,12 @@ def prepared(nb, name):
 # --- execution ---
 
 def surroundings(tmp):
-    "The environment of a kernel whose data and caches lie below `tmp`, and in whose reach no real photos are"
+    "Return the environment of a kernel whose data and caches lie below `tmp`, and which finds no real photos"
     env = {k: v for k, v in os.environ.items() if k not in ('DOGSCATS_DATA', 'MPLBACKEND')}
     return {**env, 'FASTAI_HOME': str(Path(tmp)/'fastai'), 'XDG_CACHE_HOME': str(Path(tmp)/'cache')}
 
 def client(nb, cwd):
-    "What executes `nb` in a fresh kernel in the folder `cwd`, its plots sharp on a high-density screen; a timeout of ten minutes a cell"
+    "Return a client that runs `nb` in a fresh kernel in the folder `cwd`, with high-density plots, ten minutes per cell"
     return NotebookClient(nb, kernel_name='python3', timeout=600, resources={'metadata': {'path': str(cwd)}},
                           coalesce_streams=True, record_timing=False, store_widget_state=False, extra_arguments=['--log-level=ERROR', '--InlineBackend.figure_formats=retina'])
 
@@ -63,35 +63,35 @@ def code(nb): return [c for c in nb.cells if c.cell_type == 'code']
 
 progress = re.compile(r'<style>.*?\bprogress\b.*?</style>', re.S)
 def shown(o):
-    "Does output `o` show anything? What a finished progress bar leaves does not."
+    "Return whether output `o` shows anything; the remains of a finished progress bar do not"
     data = o.get('data', {})
     if 'text/html' not in data or any(k.startswith('image/') for k in data): return True
     html = progress.sub('', data['text/html'])
     return bool(re.search(r'<(img|svg|video)\b', html) or re.sub(r'<[^>]*>', '', html).strip())
 
 def lightened(o):
-    "A picture of photos as JPEG, which takes a fifth of the space of PNG"
+    "Store a picture of photos as JPEG, which takes a fifth of the space of PNG"
     data = o.get('data', {})
     if 'image/png' not in data: return
     png = base64.b64decode(data['image/png'])
     with Image.open(io.BytesIO(png)) as im: im.convert('RGB').save(jpeg := io.BytesIO(), 'jpeg', quality=88, **{k: im.info[k] for k in ('dpi',) if k in im.info})
-    if len(jpeg.getvalue()) > len(png)/2: return  # lines and letters, which PNG draws sharper
+    if len(jpeg.getvalue()) > len(png)/2: return  # lines and letters, which are sharper as PNG
     del data['image/png']
     data['image/jpeg'] = base64.b64encode(jpeg.getvalue()).decode()
     if 'image/png' in o.metadata: o.metadata['image/jpeg'] = o.metadata.pop('image/png')
 
 def tidied(nb):
-    "`nb` without outputs that show nothing once the kernel is gone, or the same twice; pictures of photos are JPEG"
+    "Return `nb` without outputs that show nothing once the kernel is gone, and without duplicates; photos become JPEG"
     for c in code(nb):
         c.outputs = [o for o in c.outputs if shown(o)]
         for data in (o.get('data', {}) for o in c.outputs):
-            data.pop('application/vnd.jupyter.widget-view+json', None)  # a widget whose state is not here
-            if 'text/html' in data: data.pop('text/markdown', None)     # the same again, as the source text of HTML
-            if 'image/jpeg' in data: data.pop('image/png', None)        # the same picture again, ten times as large
+            data.pop('application/vnd.jupyter.widget-view+json', None)  # a widget whose state is not stored
+            if 'text/html' in data: data.pop('text/markdown', None)     # the same again, as the source of the HTML
+            if 'image/jpeg' in data: data.pop('image/png', None)        # the same picture again, ten times larger
         for o in c.outputs: lightened(o)
     return nb
 
-# --- what may be kept ---
+# --- outputs that may be saved ---
 
 def _path_of_this_machine():
     own = {root, Path.home(), Path(tempfile.gettempdir()), Path(sys.prefix), *(Path(p) for k in ('FASTAI_HOME', 'TORCH_HOME', 'XDG_CACHE_HOME') if (p := os.environ.get(k)))}
@@ -100,7 +100,7 @@ def _path_of_this_machine():
 machine = _path_of_this_machine()
 
 def problems(nb):
-    "What of the outputs must not be kept, in words"
+    "Yield a description of each output that must not be saved"
     for c in code(nb):
         for o in c.outputs:
             if o.output_type == 'error':
@@ -110,21 +110,21 @@ def problems(nb):
                 yield from (f'cell {c.id} shows a path of this machine: {line.strip()[:200]}' for line in text.splitlines() if machine.search(line))
 
 def cleaned(nb):
-    "The text of the file, as nbdev-clean leaves it"
+    "Return the text of the notebook file as nbdev-clean leaves it"
     nb = json.loads(nbformat.writes(nb))
     clean_nb(nb, allowed_out_metadata_keys=project['tool']['nbdev']['allowed_out_metadata_keys'])
     return nb2str(nb)
 
 def hashes(nb):
-    "A hash of each code cell, by its id: where it differs from the one in outputs.json, an output is older than its code"
+    "Return {cell id: hash of its code}; if it differs from the hash in outputs.json, the output is older than the code"
     return {c.id: hashlib.sha256(c.source.encode()).hexdigest()[:16] for c in code(nb)}
 
 # --- the command ---
 
 def make(name, path, tmp):
-    "Execute a lesson and keep its outputs; where `ValueError` is raised, its file is as it was"
+    "Run a lesson and save its outputs; raise `ValueError`, and leave the file unchanged, if that fails"
     nb, tmp = prepared(nbformat.read(path, as_version=4), name), Path(tmp)
-    with tempfile.TemporaryDirectory(dir=tmp) as own:  # features are computed anew, pictures are drawn once for all
+    with tempfile.TemporaryDirectory(dir=tmp) as own:  # features are computed again, pictures are drawn once for all lessons
         (cwd := Path(own)/'lesson').mkdir()
         try: client(nb, cwd).execute(env={**surroundings(tmp), 'XDG_CACHE_HOME': own})
         except (CellExecutionError, CellTimeoutError, DeadKernelError) as e: raise ValueError(str(e)) from None
@@ -133,11 +133,11 @@ def make(name, path, tmp):
     return hashes(nb)
 
 def main(argv=None, folder=folder):
-    "The command line; gives the exit status"
+    "Run the command line; return the exit status"
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('names', nargs='*', metavar='NAME', help='such as 03_reading_mistakes or zh/01_seven_lines; all of them without one')
+    parser.add_argument('names', nargs='*', metavar='NAME', help='such as 03_reading_mistakes or zh/01_seven_lines; by default all lessons')
     found, names = lessons(folder), parser.parse_args(argv).names
-    if unknown := [n for n in names if n not in found]: parser.error(f"there is no lesson {', '.join(unknown)}: they are {', '.join(found)}")
+    if unknown := [n for n in names if n not in found]: parser.error(f"there is no lesson {', '.join(unknown)}: choose from {', '.join(found)}")
     index, bad = folder/'outputs.json', 0
     with tempfile.TemporaryDirectory(prefix='lessons_') as tmp:
         for name in names or found:
@@ -145,7 +145,7 @@ def main(argv=None, folder=folder):
             try: new = make(name, found[name], tmp)
             except ValueError as e:
                 bad += 1
-                print(f'{name}: not saved, for {e}', file=sys.stderr, flush=True)
+                print(f'{name}: not saved: {e}', file=sys.stderr, flush=True)
                 continue
             old = json.loads(index.read_text(encoding='utf-8')) if index.exists() else {}
             kept = {k: v for k, v in {**old, name: new}.items() if k in found}

@@ -1,26 +1,26 @@
-"Draws nbs/images/logo.svg, half a cat and half a dog, with the curves and the colours of `draw`: `python nbs/logo.py`."
+"Draw nbs/images/logo.svg, half a cat and half a dog, with the pen of the drawn pictures: `python nbs/logo.py`."
 from pathlib import Path
 
 import numpy as np
 
-from dogscats_course.draw import _FUR, _both, _curve, _ink, _leaf, _limb, _oval
+from dogscats_course.drawing.pen import _FUR, _both, _curve, _ink, _leaf, _limb, _oval
 
 root = Path(__file__).resolve().parent.parent
 
 def _hex(c): return '#' + ''.join(f'{v:02x}' for v in _ink(c))
 
 def _path(points, colour):
-    "A closed shape as SVG, a unit of `draw` 100 wide"
+    "Return a closed shape as SVG; one unit of the pen becomes 100"
     d = ' '.join(f'{100*x:.1f} {100*y:.1f}' for x, y in points)
     return f'<path fill="{colour if isinstance(colour, str) else _hex(colour)}" d="M{d}Z"/>'
 
 def _half(points, side):
-    "What of a shape lies on one side of the middle"
+    "Return the part of a shape on one side of the middle: -1 for left, 1 for right"
     p = np.array(points)
     return np.stack([side*np.maximum(side*p[:, 0], 0), p[:, 1]], 1)
 
 def logo():
-    "The SVG text"
+    "Return the text of the SVG file"
     orange, rust, brown, cream, dark = (_FUR[k] for k in ('orange', 'rust', 'brown', 'cream', 'black'))
     cat = _curve(_both([(.42, -.8), (.84, -.5), (1.02, .02), (1.04, .38), (.72, .74), (.34, .92)], -.82, .96), 9)
     dog = _curve(_both([(.45, -.8), (.8, -.46), (.88, .02), (.8, .42), (.56, .8), (.3, .94)], -.82, .96), 9)

@@ -29,7 +29,7 @@ def test_in_a_browser(browser, run, width, scheme):
     accuracy, low, high = (percent(m[k], 1) for k in ('accuracy', 'accuracy_low', 'accuracy_high'))
     wanted = f'{accuracy} accuracy', f'{low} to {high}', f"{m['log_loss']:.3f}", 'surest and wrong', 'least sure', m['versions']['torch']
     assert all(w in text for w in wanted)
-    assert re.search(r'actual: .+ · predicted: .+ %', text), 'each photo has its actual and its predicted class'
+    assert re.search(r'actual: .+\npredicted: .+\s%', text), 'each photo has its actual and its predicted class'
     if sys.platform != 'win32': assert '<img src=x onerror' in text and page.title() != '1', 'a name is text'
     width_used, images = page.evaluate('[document.documentElement.scrollWidth, [...document.images].map(i => [i.naturalWidth, i.alt, i.clientWidth])]')
     assert width_used <= width and len(images) > 20
@@ -44,7 +44,7 @@ def test_the_command_in_it_gives_the_same_result(browser, run, tmp_path):
     page = browser.new_page()
     page.goto((run/'report.html').as_uri())
     args = vars(_parser().parse_args(shlex.split(page.inner_text('pre'))[1:]))
-    assert args.pop('run').__name__ == '_train'
+    assert args.pop('run').__name__ == '_train_command'
     learn = train_classifier(args.pop('data'), **{**args, 'out': tmp_path/'again'})
     a, b = (json.loads((r/'metrics.json').read_text()) for r in (run, tmp_path/'again'))
     assert a['log_loss'] == b['log_loss'] and len(learn.history) == 2

@@ -102,7 +102,7 @@ def test_titles(drawn):
     plots(imgs, titles=labels)
     assert [ax.get_title() for ax in plt.gcf().axes] == ['cats [1 0]']*3 and 'cats, dogs' in plt.gcf().get_suptitle()
     plots([drawn/'valid/cats/cat.12.jpg', Image.new('L', (9, 9))], rows=2)
-    with pytest.raises(ValueError, match='one title an image'): plots(imgs, titles=['a'])
+    with pytest.raises(ValueError, match='each image one title'): plots(imgs, titles=['a'])
 
 def test_slips(trained, drawn, tmp_path):
     vgg, batches, val_batches = trained
