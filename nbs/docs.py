@@ -86,12 +86,16 @@ def defined(node):
     patches = any(isinstance(d, (ast.Name, ast.Call)) and ast.unparse(d).startswith('patch') for d in node.decorator_list)
     return [ast.unparse(node.args.args[0].annotation)] if patches else [node.name]
 
+def is_private(name): return any(part.startswith('_') for part in name.split('.'))
+
 class show_private(Processor):
-    "Show the source of private definitions, which have no documentation; their use follows below"
+    "Show the source of private definitions, and no documentation; their use follows below"
     def cell(self, cell):
-        if cell.cell_type != 'code' or 'export' not in cell.directives_: return
-        names = [n for node in ast.parse(cell.source).body for n in defined(node)]
-        if names and all(n.startswith('_') for n in names): cell.directives_['exports'] = cell.directives_.pop('export')
+        if cell.cell_type != 'code': return
+        if getattr(cell, 'has_sd', False) and is_private(cell.source[len('show_doc('):-1]): del cell['source']
+        elif 'export' in cell.directives_:
+            names = [n for node in ast.parse(cell.source).body for n in defined(node)]
+            if names and all(map(is_private, names)): cell.directives_['exports'] = cell.directives_.pop('export')
 
 class Filter(FilterDefaults):
     def base_procs(self):
@@ -104,7 +108,9 @@ def know_names():
     "Let nbdev link names to their documentation and source: it looks for an entry point, and the package has none"
     from dogscats_course import _modidx
     index = deepcopy(_modidx.d)
-    for syms in index['syms'].values(): syms |= {k.replace('.Learner.', '.'): v for k, v in syms.items() if '.Learner.' in k}
+    for module, syms in index['syms'].items():
+        syms |= {k.replace('.Learner.', '.'): v for k, v in syms.items() if '.Learner.' in k}
+        index['syms'][module] = {k: v for k, v in syms.items() if not is_private(k)}
     ours = SimpleNamespace(name='dogscats_course', dist=SimpleNamespace(name='dogscats_course'), load=lambda: index)
     doclinks.entry_points = lambda group: [ours]
 

@@ -1,10 +1,10 @@
-"Small drawn data sets for every test, and the real photos for those that want them."
+"Small drawn data sets for every test, and the real photos for the tests that need them."
 import os, shutil, tempfile
 from pathlib import Path
 
 import pytest
 
-# what a user's earlier runs left in the caches must not decide a test
+# caches left by earlier runs must not affect a test
 _cache = tempfile.TemporaryDirectory(prefix='dogscats_tests_')
 os.environ['XDG_CACHE_HOME'] = _cache.name
 
@@ -12,32 +12,32 @@ from dogscats_course.draw import draw_dogscats
 
 @pytest.fixture(scope='session')
 def drawn(tmp_path_factory):
-    "24 training and 16 validation pictures, 64 pixels a side. Read only."
+    "24 training and 16 validation pictures, 64 pixels per side; read only"
     return draw_dogscats(tmp_path_factory.mktemp('drawn')/'pets', train=12, valid=8, test=3, size=64)
 
 @pytest.fixture(scope='session')
 def photos():
     "The real photos, in the course's layout"
     path = os.environ.get('DOGSCATS_DATA')
-    if not path: pytest.skip('DOGSCATS_DATA names no folder of real photos')
+    if not path: pytest.skip('DOGSCATS_DATA is not set to a folder of real photos')
     return Path(path)
 
 @pytest.fixture
 def learn(drawn):
-    "A fresh learner on the drawn pictures"
+    "A new Learner of the drawn pictures"
     from dogscats_course.data import make_dls
     from dogscats_course.learner import vgg_learner
     return vgg_learner(make_dls(drawn, size=64, bs=8), weights='bundled')
 
 @pytest.fixture
 def float32(monkeypatch):
-    "Features in float32 on every machine, for a comparison to the last digits"
+    "Compute features in float32 on every machine, so that they can be compared to the last digit"
     for module in ('fastbody', 'body'): monkeypatch.setattr(f'dogscats_course.{module}.fast_dtype', lambda device: 'float32')
     for module in ('fastbody', 'frozen'): monkeypatch.setattr(f'dogscats_course.{module}.has_bfloat16', lambda device: False)
 
 @pytest.fixture
 def cache_at(monkeypatch):
-    "A function that moves the feature cache to another folder, for this test"
+    "A function that moves the feature cache to another folder for one test"
     def move(folder):
         monkeypatch.setattr('dogscats_course.cache.cache_folder', lambda: folder)
         return folder

@@ -1,4 +1,4 @@
-"`from dogscats_course.all import *` gives fastai's names and ours, ours last."
+"`from dogscats_course.all import *` imports fastai's names and ours; ours win."
 import dogscats_course.all as everything
 
 OURS = '''dogscats draw_dogscats check_layout make_dls vgg_learner trainable train_classifier Vgg16 plots score save_classifier load_classifier

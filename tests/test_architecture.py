@@ -1,4 +1,4 @@
-"A module imports only modules with a lower number, and the page that draws them is in step with the code."
+"A module imports only modules with a lower number, and the architecture page matches the code."
 import ast, re
 from pathlib import Path
 
@@ -14,7 +14,7 @@ def numbers():
     return {name: f.name.partition('_')[0] for f, name in names.items()}
 
 def imports(file):
-    "The modules of the package that a file imports, at its top or inside a function"
+    "Return the modules of the package that a file imports, at its top or inside a function"
     here = file.relative_to(package).parts[:-1]
     for node in ast.walk(ast.parse(file.read_text(encoding='utf-8'))):
         if isinstance(node, ast.ImportFrom) and node.level:
@@ -34,16 +34,16 @@ def test_every_module_has_its_notebook():
     assert modules - {'all'} == numbers().keys()
 
 def test_all_brings_the_modules_in_their_order():
-    "all.py is written by hand: nothing is forgotten but what is no part of it"
+    "all.py is written by hand: it must bring every module except those that are not part of it"
     number = numbers()
     brought = [m for m in imports(package/'all.py') if m in number]
     assert brought == sorted(brought, key=number.get)
     assert number.keys() - set(brought) == {'report', 'course', 'cli', *(m for m in number if m.startswith('drawing.'))}
 
-def test_the_page_is_in_step():
+def test_the_page_matches_the_code():
     page = nbformat.read(root/'nbs/architecture.ipynb', as_version=4)
     fresh = nbformat.read(root/'nbs/architecture.ipynb', as_version=4)
     NotebookClient(fresh, kernel_name='python3', resources={'metadata': {'path': str(root/'nbs')}}).execute()
     def texts(nb): return [o['data'].get('text/html', o['data']['text/plain']) for c in nb.cells for o in c.get('outputs', []) if 'data' in o and 'image/png' not in o['data']]
     assert texts(page)[-1].count('<tr>') > 30
-    assert texts(page) == texts(fresh), 'run nbs/architecture.ipynb again, and keep its outputs'
+    assert texts(page) == texts(fresh), 'run nbs/architecture.ipynb again, and save its outputs'

@@ -1,4 +1,4 @@
-"What is written appears completely or not at all; and the words that the modules share."
+"Files and folders appear completely or not at all; and the words that the modules share."
 from pathlib import Path
 
 import pytest
@@ -39,12 +39,12 @@ def test_an_existing_file_is_replaced_only_when_asked(tmp_path):
     dest = tmp_path/'table.csv'
     dest.write_text('old')
     with pytest.raises(FileExistsError, match='table.csv exists already'):
-        with atomic_file(dest): pytest.fail('told before the work')
+        with atomic_file(dest): pytest.fail('must be raised before the work')
     assert dest.read_text() == 'old'
     with atomic_file(dest, overwrite=True) as tmp: tmp.write_text('new')
     assert dest.read_text() == 'new' and names(tmp_path) == ['table.csv']
 
-def test_a_file_that_came_meanwhile_stays(tmp_path):
+def test_a_file_that_appeared_meanwhile_stays(tmp_path):
     dest = tmp_path/'table.csv'
     with pytest.raises(FileExistsError), atomic_file(dest) as tmp:
         tmp.write_text('ours')
@@ -52,7 +52,7 @@ def test_a_file_that_came_meanwhile_stays(tmp_path):
     assert dest.read_text() == 'theirs' and names(tmp_path) == ['table.csv']
 
 def test_two_runs_write_the_same_file(tmp_path):
-    "The last one to end wins, and neither writes into the other's"
+    "The last one to finish wins, and neither writes into the other's file"
     dest = tmp_path/'table.csv'
     with atomic_file(dest, overwrite=True) as a, atomic_file(dest, overwrite=True) as b:
         a.write_text('a')
@@ -94,7 +94,7 @@ def test_a_folder_is_replaced_as_a_whole(tmp_path):
     with atomic_folder(dest, replaces=['a', 'b']) as tmp: (tmp/'a').write_text('new')
     assert names(dest) == ['a'] and (dest/'a').read_text() == 'new' and names(tmp_path) == ['model']
 
-def test_what_came_into_a_folder_meanwhile_stays(tmp_path):
+def test_files_that_appeared_in_a_folder_meanwhile_stay(tmp_path):
     dest = tmp_path/'model'
     with pytest.raises(FileExistsError), atomic_folder(dest, replaces=['a']) as tmp:
         (tmp/'a').write_text('ours')
@@ -102,7 +102,7 @@ def test_what_came_into_a_folder_meanwhile_stays(tmp_path):
         (dest/'diary').write_text('theirs')
     assert names(dest) == ['diary'] and names(tmp_path) == ['model']
 
-def test_a_rename_that_fails_brings_the_old_folder_back(tmp_path, monkeypatch):
+def test_a_failed_rename_restores_the_old_folder(tmp_path, monkeypatch):
     dest, rename = tmp_path/'model', Path.rename
     dest.mkdir()
     (dest/'a').write_text('old')
@@ -131,7 +131,7 @@ def test_what_may_be_replaced(tmp_path):
     (0.9949, '99 %'), (0.995, '>99 %'), (1 - 1e-9, '>99 %'), (1, '>99 %')])
 def test_percent(p, text):
     assert percent(p) == text
-    assert percent(torch.tensor(p, dtype=torch.float64)) == text, 'a tensor of one number will do'
+    assert percent(torch.tensor(p, dtype=torch.float64)) == text, 'a tensor of one number works too'
 
 def test_percent_with_decimals():
     texts = [percent(p, 1) for p in (0, 0.0001, 0.9704, 0.99996, 1)]
@@ -142,7 +142,7 @@ def test_duration():
     texts = [duration(s) for s in (0, 85.2, 99.4, 100, 734, 7200)]
     assert texts == ['0 s', '85 s', '99 s', '2 min', '12 min', '120 min']
 
-def test_require_names_what_is_missing_and_the_line_to_type():
+def test_require_names_the_missing_packages_and_the_pip_command():
     require('publish', 'torch', 'fastai')
     with pytest.raises(ImportError) as e: require('clean', 'torch', 'no_such_hash', 'no_such_widget')
     assert str(e.value) == "This needs no_such_hash, no_such_widget: pip install 'dogscats_course[clean]'"

@@ -1,4 +1,4 @@
-"Features on disk: computed once, whatever happens to the photos, the runs or the files in between."
+"Features on disk are computed once, whatever happens to photos, runs or files in the meantime."
 import os, shutil, signal, subprocess, sys
 
 import pytest
@@ -16,7 +16,7 @@ from dogscats_course.learner import vgg_learner
 
 @pytest.fixture
 def cache(tmp_path, cache_at):
-    "A cache folder of its own"
+    "An empty cache folder"
     return cache_at(tmp_path/'cache'/'features')
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def files(drawn, tmp_path): return sorted(shutil.copytree(drawn/'train', tmp_pat
 
 @pytest.fixture
 def computed(monkeypatch):
-    "How many photos went through the body"
+    "A list of the sizes of the batches that went through the body"
     seen = []
     def count(learn, dl, *args):
         for x, y in iter_features(learn, dl, *args):
@@ -33,7 +33,7 @@ def computed(monkeypatch):
     monkeypatch.setattr(features, 'iter_features', count)
     return seen
 
-def test_cleared_while_it_is_filled(learn, files, cache, monkeypatch):
+def test_cleared_while_being_filled(learn, files, cache, monkeypatch):
     def clearing(*args):
         for o in iter_features(*args):
             clear_features()
@@ -50,11 +50,11 @@ def test_computed_once(learn, files, cache, computed):
     a = cached_features(learn, files)
     assert sum(computed) == len(files) == 24 and not new_photos(learn, files)
     b = cached_features(learn, files[::-1])
-    assert sum(computed) == 24 and torch.equal(a[:], b[:].flip(0)), 'from the cache, in the order asked for'
+    assert sum(computed) == 24 and torch.equal(a[:], b[:].flip(0)), 'from the cache, in the requested order'
     assert same(a[:], pooled_features(learn, learn.dls.test_dl(files))[0]) and a[:].dtype == torch.float32
     assert torch.equal(a[[5, 2, 2]], a[:][[5, 2, 2]]) and a[3:7].shape == (4, 1024) and len(a) == 24
 
-def test_added_photos_alone_are_computed_and_a_changed_one_is_noticed(learn, files, cache, computed):
+def test_only_new_and_changed_photos_are_computed(learn, files, cache, computed):
     cached_features(learn, files[:20])
     cached_features(learn, files)
     assert sum(computed) == 24
@@ -66,7 +66,7 @@ def test_added_photos_alone_are_computed_and_a_changed_one_is_noticed(learn, fil
     files[0].write_bytes(files[0].read_bytes() + b'more')
     assert new_photos(learn, files) == files[:1]
 
-def test_all_that_decides_them_is_in_the_key(learn, drawn, files, cache, computed):
+def test_the_key_has_everything_that_determines_the_features(learn, drawn, files, cache, computed):
     cached_features(learn, files)
     with torch.no_grad(): learn.model[0][0][0].weight[0, 0, 0, 0] += 1
     assert len(new_photos(learn, files)) == 24, 'weights'
@@ -76,7 +76,7 @@ def test_all_that_decides_them_is_in_the_key(learn, drawn, files, cache, compute
     again.fit_head(1)
     assert not new_photos(again, files), 'the head does not count'
 
-def test_how_photos_become_square_is_in_the_key(drawn, files, cache):
+def test_the_resize_method_is_in_the_key(drawn, files, cache):
     def learner(method): return vgg_learner(DataBlock((TransformBlock(OpenPhoto(32)), CategoryBlock), get_items=get_image_files, get_y=parent_label,
         item_tfms=Resize(32, method=method)).dataloaders(drawn/'train', bs=8), weights='bundled')
     cached_features(learner('squish'), files)
@@ -93,7 +93,7 @@ def damaged(f):
     data[5000] ^= 1
     f.write_bytes(data)
 
-def test_damage_is_told_and_mended(learn, files, cache, computed, capsys):
+def test_damage_is_reported_and_repaired(learn, files, cache, computed, capsys):
     good = cached_features(learn, files)[:]
     damaged(rows(cache)[0])
     assert torch.equal(cached_features(learn, files)[:], good) and sum(computed) == 48
@@ -102,7 +102,7 @@ def test_damage_is_told_and_mended(learn, files, cache, computed, capsys):
     assert 'damaged' not in capsys.readouterr().out and sum(computed) == 48
 
 @pytest.mark.parametrize('left', [0, 10, 2068*7, 2068*7 + 999])
-def test_a_file_that_was_cut_off_gives_what_it_has(learn, files, cache, computed, capsys, left):
+def test_the_complete_rows_of_a_truncated_file_are_used(learn, files, cache, computed, capsys, left):
     cached_features(learn, files)
     f, = rows(cache)
     with f.open('r+b') as o: o.truncate(left)
@@ -130,11 +130,11 @@ def process(drawn, cache, files, stop, size=64):
     return subprocess.Popen([sys.executable, '-c', code, *map(str, args)])
 
 @pytest.mark.skipif(sys.platform == 'win32', reason='there is no SIGKILL')
-def test_a_killed_run_is_gone_on_with(drawn, files, cache, computed):
+def test_a_killed_run_is_continued(drawn, files, cache, computed):
     p = process(drawn, cache, files, 1, size=224)
     assert p.wait() == -signal.SIGKILL
     learn = vgg_learner(make_dls(drawn, size=224, bs=8), weights='bundled')
-    assert len(new_photos(learn, files)) == 8, 'the first batch of 16 is kept'
+    assert len(new_photos(learn, files)) == 8, 'the first batch of 16 is cached'
     cached_features(learn, files)
     assert sum(computed) == 8
 
@@ -142,10 +142,10 @@ def test_two_processes_at_once(learn, drawn, files, cache, computed):
     both = [process(drawn, cache, files, -1) for _ in range(2)]
     assert [p.wait() for p in both] == [0, 0]
     x = cached_features(learn, files)[:]
-    assert not computed, 'what they kept is used'
+    assert not computed, 'their cached features are used'
     assert same(x, pooled_features(learn, learn.dls.test_dl(files))[0])
 
-def test_bounded_oldest_out_first(learn, files, cache, monkeypatch):
+def test_the_least_recently_used_features_are_evicted_first(learn, files, cache, monkeypatch):
     monkeypatch.setattr(cache_module, '_cache_bytes', 2068*20)
     for i, part in enumerate((files[:8], files[8:16])):
         cached_features(learn, part)
@@ -154,7 +154,7 @@ def test_bounded_oldest_out_first(learn, files, cache, monkeypatch):
     cached_features(learn, files[16:])
     assert new_photos(learn, files) == files[8:16]
 
-def test_where_nothing_can_be_written(learn, files, tmp_path, cache_at, capsys):
+def test_a_read_only_cache_folder(learn, files, tmp_path, cache_at, capsys):
     (tmp_path/'file').write_text('no folder')
     cache_at(tmp_path/'file'/'features')
     assert cached_features(learn, files)[:].shape == (24, 1024) and 'cannot be cached' in capsys.readouterr().out
@@ -166,7 +166,7 @@ def test_shown_and_cleared(learn, files, cache):
     clear_features()
     assert cache_table().empty and [p.name for p in cache.iterdir()] == ['mine.txt']
 
-def test_a_pipeline_that_may_read_other_files_is_not_kept(drawn, cache):
+def test_a_pipeline_that_may_read_other_files_is_not_cached(drawn, cache):
     from fastai.vision.all import ImageDataLoaders
     learn = vgg_learner(ImageDataLoaders.from_folder(drawn, valid='valid', item_tfms=None, bs=8), weights='bundled')
     assert cached_features(learn, learn.dls.valid_ds.items[:4])[:].shape == (4, 1024) and not cache.exists()

@@ -1,4 +1,4 @@
-"Copies are found and pictures that are not copies are not; what a plan says happens, and nothing else; nothing is ever lost."
+"Copies are found, and other pictures are not; a plan does what it lists, and nothing else; nothing is ever lost."
 import shutil, subprocess, sys
 
 import numpy as np
@@ -19,7 +19,7 @@ from dogscats_course.learner import vgg_learner
 
 @pytest.fixture(scope='module')
 def large(tmp_path_factory):
-    "Pictures as large as the course's. Read only."
+    "Pictures as large as the course's; read only"
     return draw_dogscats(tmp_path_factory.mktemp('large')/'pets', train=15, valid=5, test=2)
 
 @pytest.fixture
@@ -60,7 +60,7 @@ def test_a_turned_camera_and_a_turned_file_are_the_same(photo, tmp_path):
     open_photo(photo).rotate(90).save(tmp_path/'turned.jpg', exif=exif)
     assert len(near_duplicates([photo, tmp_path/'turned.jpg'])) == 1
 
-def test_different_pictures_are_no_copies(large): assert len(near_duplicates(large)) == 0
+def test_different_pictures_are_not_copies(large): assert len(near_duplicates(large)) == 0
 
 def test_pairs_are_those_of_a_plain_loop():
     bits = np.random.default_rng(0).integers(0, 2, (60, _bits))*2 - 1
@@ -80,7 +80,7 @@ def test_table_of_pairs_and_leaks(large, photo, tmp_path):
     assert len(found) == 2 and (found.split_a != found.split_b).all() and (found.file_b == path/'valid/dogs/a.jpg').all()
     assert len(leaks(path, distance=0)) == 2 and len(near_duplicates(path/'train')) == 1
 
-def test_damaged_files_are_left_out_with_a_word(photo, tmp_path, capsys):
+def test_damaged_files_are_left_out_and_reported(photo, tmp_path, capsys):
     (tmp_path/'half.jpg').write_bytes(photo.read_bytes()[:900])
     (tmp_path/'page.jpg').write_text('<html>')
     shutil.copy(photo, tmp_path/'copy.jpg')
@@ -88,7 +88,7 @@ def test_damaged_files_are_left_out_with_a_word(photo, tmp_path, capsys):
     assert 'Left out 2 of 4 photos that cannot be read' in capsys.readouterr().out
     assert len(near_duplicates([tmp_path/'page.jpg'])) == len(near_duplicates([])) == 0
 
-def test_a_missing_library_names_the_pip_line(drawn, monkeypatch):
+def test_a_missing_package_is_reported_with_the_pip_command(drawn, monkeypatch):
     monkeypatch.setitem(sys.modules, 'imagehash', None)
     with pytest.raises(ImportError, match=r"pip install 'dogscats_course\[clean\]'"): near_duplicates(drawn)
 
@@ -113,7 +113,7 @@ def pairs_of(*rows):
     columns = ['distance', 'split_a', 'class_a', 'file_a', 'split_b', 'class_b', 'file_b']
     return pd.DataFrame([(0, *a, *b) for a, b in rows], columns=columns)
 
-def test_which_copies_are_too_many(tmp_path, capsys):
+def test_extra_copies(tmp_path, capsys):
     def file(split, cls, name, size):
         f = tmp_path/split/cls/name
         f.parent.mkdir(parents=True, exist_ok=True)
@@ -124,14 +124,14 @@ def test_which_copies_are_too_many(tmp_path, capsys):
     def names(*rows): return sorted(f.name for f in extra_copies(pairs_of(*rows)))
     assert names((small, large), (large, huge)) == ['10.jpg', '20.jpg'], 'a group of three, though no pair joins the first and the last'
     assert names((small, held)) == ['10.jpg'] and names((huge, held), (held, tested)) == ['30.jpg', 'held.jpg']
-    assert names((tested, file('test', '', 'again.jpg', 5))) == [], 'nothing of test goes'
+    assert names((tested, file('test', '', 'again.jpg', 5))) == [], 'photos of test stay'
     assert capsys.readouterr().out == ''
     assert names((small, large), (huge, file('train', 'dogs', 'dog.jpg', 5))) == ['10.jpg'] and 'Left alone: 1 group' in capsys.readouterr().out
     assert extra_copies(pairs_of()) == []
 
 # --- plans ---
 
-def test_a_plan_is_shown_carried_out_and_taken_back(pets, tmp_path, capsys):
+def test_a_plan_is_shown_applied_and_undone(pets, tmp_path, capsys):
     before = tree(tmp_path)
     a, b = pets/'train/cats/cat.0.jpg', pets/'valid/dogs/dog.12.jpg'
     plan = clean_plan(pets, delete=[a], relabel={b: 'cats'})
@@ -145,7 +145,7 @@ def test_a_plan_is_shown_carried_out_and_taken_back(pets, tmp_path, capsys):
     assert tree(tmp_path) == before and [p.name for p in tmp_path.iterdir()] == ['pets']
     assert 'Moved back: 2' in capsys.readouterr().out
 
-def test_plans_are_taken_back_last_first(pets, tmp_path):
+def test_plans_are_undone_in_reverse_order(pets, tmp_path):
     states = [tree(pets)]
     for name in ('cat.0.jpg', 'cat.1.jpg', 'cat.2.jpg'):
         apply_plan(pets, clean_plan(pets, delete=[pets/'train/cats'/name]))
@@ -155,7 +155,7 @@ def test_plans_are_taken_back_last_first(pets, tmp_path):
         assert tree(pets) == state
     with pytest.raises(ValueError, match='no plan to undo'): undo_plan(pets)
 
-def test_what_is_done_is_not_done_again(pets, tmp_path, capsys):
+def test_finished_moves_are_not_repeated(pets, tmp_path, capsys):
     a, b = pets/'train/cats/cat.0.jpg', pets/'train/dogs/dog.0.jpg'
     def work():
         apply_plan(pets, plan := clean_plan(pets, delete=[a], relabel={b: 'cats'}))
@@ -193,7 +193,7 @@ def test_undo_does_not_overwrite(pets, tmp_path):
     with pytest.raises(FileExistsError, match='would be overwritten'): undo_plan(pets)
     assert tree(tmp_path) == before
 
-def test_an_interrupted_plan_can_be_taken_back_or_finished(pets, tmp_path, monkeypatch):
+def test_an_interrupted_plan_can_be_undone_or_finished(pets, tmp_path, monkeypatch):
     before, move, moved = tree(tmp_path), shutil.move, []
     def stop(a, b):
         if len(moved) == 2: raise KeyboardInterrupt
@@ -217,11 +217,11 @@ def test_an_interrupted_plan_can_be_taken_back_or_finished(pets, tmp_path, monke
     (lambda p: dict(relabel={p/'test1/1.jpg': 'cats'}), 'cannot become'),
     (lambda p: dict(delete=[p/'train/cats/cat.0.jpg'], relabel={p/'train/cats/cat.0.jpg': 'dogs'}), 'only one of them'),
 ])
-def test_what_cannot_be_planned(pets, bad, words):
+def test_invalid_plans(pets, bad, words):
     with pytest.raises(ValueError, match=words): clean_plan(pets, **bad(pets))
 
 @pytest.mark.parametrize('row', [('../outside.jpg', 'delete', '../pets-removed/x.jpg'), ('train/cats/cat.0.jpg', 'delete', '../../x.jpg')])
-def test_a_plan_leads_nowhere_else(pets, tmp_path, row):
+def test_a_plan_cannot_lead_outside_the_folder(pets, tmp_path, row):
     (tmp_path/'outside.jpg').touch()
     before = tree(tmp_path)
     with pytest.raises(ValueError, match='is neither in'): apply_plan(pets, pd.DataFrame([row], columns=['file', 'action', 'to']))
@@ -243,7 +243,7 @@ def test_a_plan_survives_as_csv(pets, tmp_path):
 
 @pytest.fixture(scope='module')
 def judged(tmp_path_factory):
-    "A learner on pictures of which eight lie in the wrong class, and where those lie"
+    "A Learner of pictures of which eight lie in the wrong class, and their paths"
     path = draw_dogscats(tmp_path_factory.mktemp('judged')/'pets', train=40, valid=20, test=0, size=112)
     wrong = {f: other for c, other in (('cats', 'dogs'), ('dogs', 'cats')) for split, n in (('train', 3), ('valid', 1)) for f in sorted((path/split/c).iterdir())[:n]}
     apply_plan(path, clean_plan(path, relabel=wrong))
@@ -260,7 +260,7 @@ def test_wrong_labels_come_first(judged):
         assert df.file.head(2*planted).isin(wrong).sum() >= planted/2, 'half of them in the first tenth'
         assert (df.label == [f.parent.name for f in df.file]).all()
     assert len(worst_losses(learn)) == 20
-    assert worst_losses(learn, 5, ds_idx=0).equals(worst_losses(learn, 5, ds_idx=0)), 'the same each time'
+    assert worst_losses(learn, 5, ds_idx=0).equals(worst_losses(learn, 5, ds_idx=0)), 'the same every time'
 
 def test_a_class_of_one_photo_cannot_be_judged(pets):
     for f in sorted((pets/'train/cats').iterdir())[1:]: f.unlink()
@@ -280,7 +280,7 @@ def test_cleaner_without_a_display(judged):
     assert card(0)[0].value[:2] == b'\xff\xd8' and card(0)[2].value.startswith('predicted: ')
     first = cleaner.iw.fns[0]
     card(0)[1].value, card(1)[1].value = 'dogs', '<Delete>'
-    assert list(cleaner.delete()) == [1] and list(cleaner.change()) == [(0, 'dogs')], "as fastai's own cleaner tells it"
+    assert list(cleaner.delete()) == [1] and list(cleaner.change()) == [(0, 'dogs')], "as fastai's own cleaner reports it"
     cleaner.dd_cats.value = 'dogs'
     card(0)[1].value = 'cats'
     cleaner.dd_ds.value = 'Valid'
@@ -311,6 +311,6 @@ def test_cleaner_without_ipywidgets(judged, monkeypatch):
     monkeypatch.setitem(sys.modules, 'ipywidgets', None)
     with pytest.raises(ImportError, match=r"pip install 'dogscats_course\[clean\]'"): ImageCleaner(judged[0])
 
-def test_imports_where_ipywidgets_is_missing():
+def test_imports_without_ipywidgets():
     script = "import sys; sys.modules['ipywidgets'] = None; import dogscats_course.clean as c; print(c.ImageClassifierCleaner is object)"
     assert subprocess.run([sys.executable, '-c', script], capture_output=True, text=True).stdout == 'True\n'

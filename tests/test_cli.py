@@ -35,7 +35,7 @@ def test_bad_options(drawn, tmp_path, args):
     assert r.returncode == 2 and 'Traceback' not in r.stderr and len(r.stderr.strip().splitlines()[-1]) < 300
     assert not list(tmp_path.iterdir())
 
-def test_two_runs_of_one_second_have_folders_of_their_own(tmp_path):
+def test_two_runs_in_the_same_second_have_different_folders(tmp_path):
     from dogscats_course.cli import _run_folder
     assert len({_run_folder(tmp_path) for _ in range(5)}) == 5
 
@@ -77,7 +77,7 @@ def test_data_on_this_machine(drawn):
     r = dogscats('data', 'full', DOGSCATS_DATA=str(drawn))
     assert r.returncode == 0 and r.stdout.strip().endswith(str(drawn))
 
-def test_features_are_kept_shown_and_cleared(drawn, tmp_path):
+def test_features_are_cached_shown_and_cleared(drawn, tmp_path):
     cache = dict(XDG_CACHE_HOME=str(tmp_path/'cache'), LOCALAPPDATA=str(tmp_path/'cache'), HOME=str(tmp_path))
     train = 'train', drawn, '--size', 64, '--epochs', 1, '--fine-tune', 0, '--weights', 'bundled'
     assert 'No features' in dogscats('data', 'cache', **cache).stdout

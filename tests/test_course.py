@@ -1,4 +1,4 @@
-"Copies of the lessons: what a user has worked in is never lost."
+"Copies of the lessons: a user's work is never lost."
 import json
 
 import nbformat
@@ -11,7 +11,7 @@ from dogscats_course.course import _RECORD, copy_lessons, lessons_folder
 FIRST, CHINESE = '01_first.ipynb', 'zh/01_first.ipynb'
 
 def write(folder, name, says):
-    "A lesson that prints `says`"
+    "A lesson that prints the text `says`"
     (folder/name).parent.mkdir(parents=True, exist_ok=True)
     cells = [new_markdown_cell('# 1. First\n\n[another](02_second.ipynb), [a module](../03_features.ipynb)', id='title'),
              new_code_cell(f'print({says!r})', id='says', outputs=[new_output('stream', text=says)], execution_count=7, metadata=dict(hide_input=True))]
@@ -19,7 +19,7 @@ def write(folder, name, says):
 
 @pytest.fixture
 def source(tmp_path, monkeypatch):
-    "A folder of lessons, as a package holds them"
+    "A folder of lessons like the package's"
     folder = tmp_path/'package'
     for name in (FIRST, '02_second.ipynb', CHINESE, '.ipynb_checkpoints/01_first-checkpoint.ipynb'): write(folder, name, 'hello')
     monkeypatch.setattr(course, 'lessons_folder', lambda: folder)
@@ -52,7 +52,7 @@ def test_again(source, dest):
     assert states(dest) == {'same'} and before == {f: f.stat().st_mtime_ns for f in dest.rglob('*.ipynb')}
 
 @pytest.mark.parametrize('clear', [False, True])
-def test_an_update_leaves_what_was_changed(source, dest, clear):
+def test_an_update_leaves_changed_lessons_alone(source, dest, clear):
     copy_lessons(dest)
     mine = (dest/FIRST).read_text().replace('hello', 'hello, mine')
     (dest/FIRST).write_text(mine)
@@ -61,10 +61,10 @@ def test_an_update_leaves_what_was_changed(source, dest, clear):
     write(source, '03_third.ipynb', 'hello')
     assert copy_lessons(dest, clear) == {FIRST: 'yours', '02_second.ipynb': 'updated', '03_third.ipynb': 'new', CHINESE: 'updated' if clear else 'same'}
     assert (dest/FIRST).read_text() == mine and (dest/'notes.txt').read_text() == 'mine' and 'hello, new' in (dest/'02_second.ipynb').read_text()
-    assert copy_lessons(dest, clear)[FIRST] == 'yours', 'the next time too'
+    assert copy_lessons(dest, clear)[FIRST] == 'yours', 'and the next time'
 
 @pytest.mark.parametrize('record', [None, 'no JSON', '[]', '{"01_first.ipynb": 1}'])
-def test_where_nothing_is_remembered_what_differs_is_yours(source, dest, record):
+def test_without_a_record_a_different_file_is_yours(source, dest, record):
     copy_lessons(dest)
     (dest/_RECORD).unlink() if record is None else (dest/_RECORD).write_text(record)
     write(source, FIRST, 'hello, new')
@@ -83,7 +83,7 @@ def test_a_deleted_lesson_comes_back(source, dest):
     (dest/FIRST).unlink()
     assert copy_lessons(dest)[FIRST] == 'new'
 
-def test_a_write_that_fails_leaves_the_old_one(source, dest, monkeypatch):
+def test_a_failed_write_leaves_the_old_file(source, dest, monkeypatch):
     copy_lessons(dest)
     before = (dest/FIRST).read_bytes()
     write(source, FIRST, 'hello, new')
@@ -100,7 +100,7 @@ def test_bad_folders(source, dest, tmp_path):
     with pytest.raises(ValueError, match='where the lessons come from'): copy_lessons(source)
     assert not (source/_RECORD).exists()
 
-def test_where_they_lie(tmp_path, monkeypatch):
+def test_lessons_folder(tmp_path, monkeypatch):
     package = tmp_path/'dogscats_course'
     monkeypatch.setattr(course, 'files', lambda name: package)
     with pytest.raises(FileNotFoundError, match='install the package again'): lessons_folder()

@@ -1,4 +1,4 @@
-"Folders: every slip gets its sentence, every photo its right pixels, and nothing is read that should not be."
+"Folders: every mistake has its message, every photo its pixels, and no other file is read."
 import shutil, zipfile
 
 import numpy as np
@@ -32,7 +32,7 @@ def test_class_folders_are_split(drawn):
     assert photos.equals(find_photos(drawn/'train', seed=1)) and not photos.equals(find_photos(drawn/'train', seed=2))
     assert photos.file.is_unique
 
-def test_a_folder_in_a_class_that_is_named_like_another_class(drawn, tmp_path):
+def test_a_folder_inside_a_class_that_has_the_name_of_another(drawn, tmp_path):
     path = copy(drawn, tmp_path)
     (path/'train/dogs/cats').mkdir()
     shutil.copy(next((path/'train/dogs').glob('*.jpg')), path/'train/dogs/cats/1.jpg')
@@ -88,7 +88,7 @@ def emptied(path):
     (lambda p: shutil.rmtree(p/'train'), 'valid but no train'),
     (lambda p: [shutil.rmtree(d) for d in p.iterdir() if d.is_dir()], 'no photo'),
 ])
-def test_slips(drawn, tmp_path, slip, words):
+def test_layout_errors(drawn, tmp_path, slip, words):
     path = copy(drawn, tmp_path)
     slip(path)
     before = sorted(path.rglob('*'))
@@ -97,7 +97,7 @@ def test_slips(drawn, tmp_path, slip, words):
     assert '\n' not in sentence and 'found' in trees and 'wanted' in trees and 'valid/' in trees
     assert sorted(path.rglob('*')) == before
 
-def test_a_file_for_a_folder(tmp_path):
+def test_a_file_instead_of_a_folder(tmp_path):
     with zipfile.ZipFile(tmp_path/'pets.zip', 'w'): pass
     with pytest.raises(LayoutError, match='unpack it first'): check_layout(tmp_path/'pets.zip')
     with pytest.raises(FileNotFoundError, match='There is no folder'): check_layout(tmp_path/'nowhere')
@@ -111,7 +111,7 @@ def test_three_classes(drawn, tmp_path):
     for split in ('train', 'valid'): shutil.copytree(path/split/'cats', path/split/'birds')
     dls = make_dls(path, size=64)
     assert list(dls.vocab) == ['birds', 'cats', 'dogs'] and dls.c == 3
-    assert dls.train.bs == 36, 'a batch never larger than the training set'
+    assert dls.train.bs == 36, 'a batch is never larger than the training set'
     xb, yb = dls.one_batch()
     assert xb.shape == (36, 3, 64, 64) and sorted(yb.tolist()) == [0]*12 + [1]*12 + [2]*12
 
@@ -151,7 +151,7 @@ def test_pixels(tmp_path):
     assert np.abs(saved(red.quantize(4), 'palette.png').astype(int) - np.array([200, 30, 40])).max() < 3
     assert np.abs(saved(red.convert('CMYK'), 'cmyk.jpg').astype(int) - np.array([200, 30, 40])).max() < 30
     clear = Image.new('RGBA', (32, 16), (200, 30, 40, 0))
-    assert (saved(clear, 'clear.png') == 255).all(), 'what is transparent is white'
+    assert (saved(clear, 'clear.png') == 255).all(), 'transparent pixels become white'
     exif = Image.Exif()
     exif[0x0112] = 6  # the camera was turned
     assert saved(red, 'turned.jpg', exif=exif).shape == (32, 16, 3)

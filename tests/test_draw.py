@@ -1,4 +1,4 @@
-"Drawing: the layout, the same pictures for the same seed, and nobody's files lost."
+"Drawing: the layout, the same pictures for the same seed, and no files lost."
 import filecmp, subprocess, sys
 
 import pytest
@@ -14,7 +14,7 @@ def test_layout(drawn):
     assert {'train/cats/cat.0.jpg', 'train/dogs/dog.11.jpg', 'valid/cats/cat.12.jpg', 'test1/1.jpg', 'test1/6.jpg'} <= names
     with Image.open(drawn/'train/cats/cat.0.jpg') as im: assert (im.size, im.mode) == ((64, 64), 'RGB')
 
-def test_a_seed_decides_all(drawn, tmp_path):
+def test_the_seed_determines_all_pictures(drawn, tmp_path):
     again = draw_dogscats(tmp_path/'again', train=12, valid=8, test=3, size=64)
     other = draw_dogscats(tmp_path/'other', train=12, valid=8, test=3, size=64, seed=1)
     names = sorted(tree(drawn))

@@ -1,4 +1,4 @@
-"The fast body computes what the plain one does, in every dtype and for any architecture."
+"The fast body computes the same as the plain one, in every dtype and for every architecture."
 import subprocess, sys
 
 import pytest
@@ -15,7 +15,7 @@ from dogscats_course.learner import vgg_learner
 int8 = pytest.param('int8', marks=pytest.mark.skipif(not torch.cpu.get_capabilities().get('avx512_vnni'), reason='this processor has no AVX-512 VNNI'))
 
 def plain(learn, dl):
-    "Pooled features by the plain body in float32"
+    "Return the pooled features of the plain body, in float32"
     learn.model.eval()
     pool, _ = split_head(learn.model[1])
     with torch.no_grad(): return torch.cat([pool(learn.model[0](b[0].as_subclass(torch.Tensor))) for b in dl])
@@ -30,7 +30,7 @@ def test_dtypes_agree_with_the_plain_body(drawn, dtype):
     assert x.shape == (80, 1024) and x.dtype == torch.float32
     assert y.tolist() == [learn.dls.vocab.o2i[f.parent.name] for f in dl.items]
     assert torch.cosine_similarity(x, plain(learn, dl)).min() > 0.999
-    assert all(torch.equal(v, before[k]) for k, v in learn.model.state_dict().items()), 'the learner is left as it was'
+    assert all(torch.equal(v, before[k]) for k, v in learn.model.state_dict().items()), 'the Learner is unchanged'
 
 @pytest.mark.parametrize('dtype', [int8])
 def test_odd_size(drawn, dtype):
@@ -43,7 +43,7 @@ def test_odd_size(drawn, dtype):
 def test_other_architectures(drawn, dtype, float32):
     learn = vgg_learner(make_dls(drawn, size=64, bs=8), arch=resnet18, weights=None)
     dl = learn.dls.test_dl(list(learn.dls.valid_ds.items)*4)
-    assert torch.allclose(pooled_features(learn, dl, dtype=dtype)[0], plain(learn, dl), atol=1e-3), 'int8 is for VGG alone'
+    assert torch.allclose(pooled_features(learn, dl, dtype=dtype)[0], plain(learn, dl), atol=1e-3), 'int8 is for VGG only'
 
 def test_a_head_without_flatten():
     with pytest.raises(ValueError, match='no Flatten'): split_head(nn.Sequential(nn.Linear(2, 2)))
@@ -65,11 +65,11 @@ def test_out_of_memory_halves_the_batch(drawn, monkeypatch, capsys):
     assert 'too small for 16 photos at once: going on with 8' in out and 'too small for 8 photos at once: going on with 4' in out
     monkeypatch.setattr('dogscats_course.body._batch_size', lambda *_: 8)
     pooled_features(learn, learn.dls.valid)
-    assert capsys.readouterr().out.count('going on') == 1, 'the second batch begins with what was found for the first'
+    assert capsys.readouterr().out.count('going on') == 1, 'the second batch starts with the size found for the first'
 
 @pytest.mark.parametrize('compiler', [True, False])
-def test_compiled_where_it_pays(drawn, monkeypatch, compiler):
-    "Many photos are worth a compiled body; where there is no compiler it goes on without a word"
+def test_compiled_if_it_pays(drawn, monkeypatch, compiler):
+    "The body is compiled for many photos; without a compiler, it runs uncompiled, with no message"
     monkeypatch.setattr(body, '_compile_min_photos', 8)
     monkeypatch.setattr(body, 'fast_dtype', lambda device: 'bfloat16')
     monkeypatch.setattr(body, '_batch_size', lambda *_: 6)
@@ -82,8 +82,8 @@ def test_compiled_where_it_pays(drawn, monkeypatch, compiler):
     assert torch.cosine_similarity(x, plain(learn, learn.dls.valid)).min() > 0.999
 
 @pytest.mark.skipif(not torch.cpu.get_capabilities().get('avx512_vnni'), reason='this processor has no AVX-512 VNNI')
-def test_more_bits_where_int8_is_too_coarse(drawn, float32):
-    "One channel that is far greater than the others leaves them no steps of int8's 256"
+def test_more_bits_if_int8_is_too_coarse(drawn, float32):
+    "One channel with far greater values leaves too few of int8's 256 steps to the others"
     learn = vgg_learner(make_dls(drawn, size=64, bs=16), weights='bundled')
     layers = learn.model[0][0]
     with torch.no_grad():  # the same function: the next convolution takes back what this BatchNorm adds
@@ -95,7 +95,7 @@ def test_more_bits_where_int8_is_too_coarse(drawn, float32):
     assert not any(isinstance(m, fastbody._Int8Conv) for m in body.cached_body(learn, learn.dls.valid, 'int8')[0].modules())
 
 @pytest.mark.skipif(not memory._glibc(), reason='only glibc can be told to keep memory')
-def test_memory_goes_back_in_the_end():
+def test_memory_is_returned_in_the_end():
     code = '''if True:
         import psutil, torch
         from dogscats_course.memory import held_memory, hold_memory, release_memory

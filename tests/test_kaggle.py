@@ -1,4 +1,4 @@
-"Kaggle's files in and out: every photo where it belongs and nowhere else, whatever the zip holds and whenever it was cut off."
+"Kaggle's files in and out: every photo where it belongs and nowhere else, whatever the zip holds and wherever it was cut off."
 import io, shutil, signal, subprocess, sys, zipfile
 
 import numpy as np
@@ -14,7 +14,7 @@ from dogscats_course.head import class_probs
 small = dict(valid=5, sample=(4, 2))
 
 def photos(n=20):
-    "Names as Kaggle gives them, and bytes of different lengths that stand for photos"
+    "Files with Kaggle's names, and with bytes of different lengths instead of photos"
     return {**{f'train/{c}.{i}.jpg': f'{c}{i}'.encode()*(i + 1) for c in ('cat', 'dog') for i in range(n)}, **{f'test1/{i}.jpg': b'test'*i for i in range(1, 8)}}
 
 def make_zip(file, members):
@@ -59,13 +59,13 @@ def test_a_zip_of_zips(kaggle_zip, tmp_path):
     assert kaggle_zip.read_bytes() == before
     assert check_layout(dest).query("split == 'train'").photos.tolist() == [15, 15]
 
-def test_a_folder_is_linked_and_stays(kaggle_folder, tmp_path):
+def test_a_folder_is_linked_and_left_unchanged(kaggle_folder, tmp_path):
     dest = sort_kaggle(kaggle_folder, tmp_path/'sorted', **small)
     check(dest)
     assert tree(kaggle_folder) == photos()
     assert next((dest/'train/cats').iterdir()).stat().st_nlink >= 2, 'no second copy on the same disk'
 
-def test_where_links_are_not_allowed_files_are_copied(kaggle_folder, tmp_path, monkeypatch):
+def test_without_links_files_are_copied(kaggle_folder, tmp_path, monkeypatch):
     def refuse(*args): raise PermissionError
     monkeypatch.setattr('os.link', refuse)
     check(sort_kaggle(kaggle_folder, tmp_path/'sorted', **small))
@@ -89,7 +89,7 @@ def test_a_second_run_changes_nothing(kaggle_zip, tmp_path):
 
 @pytest.mark.skipif(sys.platform == 'win32', reason='there is no SIGKILL')
 @pytest.mark.parametrize('after', [0, 7, 40])
-def test_killed_half_way_it_is_finished_not_doubled(kaggle_zip, tmp_path, after):
+def test_a_killed_run_is_finished_without_duplicates(kaggle_zip, tmp_path, after):
     code = f'''
 import os, shutil, signal
 from dogscats_course import kaggle
@@ -126,7 +126,7 @@ def flipped(file):
     file.write_bytes(data)
 
 @pytest.mark.parametrize('damage', [truncated, no_zip, flipped])
-def test_a_damaged_zip_is_told_and_a_good_one_goes_on(kaggle_zip, tmp_path, damage):
+def test_a_damaged_zip_is_reported_and_a_good_one_continues(kaggle_zip, tmp_path, damage):
     good = shutil.copy(kaggle_zip, tmp_path/'good.zip')
     damage(kaggle_zip)
     with pytest.raises(ValueError, match='damaged'): sort_kaggle(kaggle_zip, tmp_path/'sorted', **small)
@@ -148,7 +148,7 @@ def test_other_photos_in_dest_are_left_alone(kaggle_zip, tmp_path):
     with pytest.raises(FileExistsError, match='differs'): sort_kaggle(kaggle_zip, dest, **small)
     assert mine.read_bytes() == b'edited by hand'
 
-def test_sources_that_will_not_do(kaggle_folder, kaggle_zip, tmp_path):
+def test_invalid_sources(kaggle_folder, kaggle_zip, tmp_path):
     dest = tmp_path/'sorted'
     for call, error, words in (
         (lambda: sort_kaggle(tmp_path/'nowhere', dest), FileNotFoundError, 'no file or folder'),
@@ -197,7 +197,7 @@ def test_clipping_is_shown_on_valid(tmp_path, capsys):
     raw, clipped = -np.log([.999, .001]).mean(), -np.log([.9, .1]).mean()
     assert f'{raw:.4f} -> {clipped:.4f}' in capsys.readouterr().out
     assert clip_losses(*valid, clips=(0, 0.1)).log_loss.tolist() == pytest.approx([raw, clipped], rel=1e-4)
-    assert np.isfinite(clip_losses([[1., 0.]], [1], clips=(0,)).log_loss[0]), 'a certain mistake costs much, and not all'
+    assert np.isfinite(clip_losses([[1., 0.]], [1], clips=(0,)).log_loss[0]), 'a mistake of full confidence costs much, but not infinitely much'
 
 def test_tta_is_the_mean_of_both_sides(learn, capsys, float32):
     learn.fit_head(1)
@@ -215,7 +215,7 @@ def test_ensemble(learn, capsys):
     learn.fit_head(1)
     before, rows = class_probs(learn)[0], len(learn.history)
     probs, targets = ensemble(learn, seeds=(1, 2), epochs=1)
-    assert torch.equal(class_probs(learn)[0], before) and len(learn.history) == rows, 'the learner is left as it was'
+    assert torch.equal(class_probs(learn)[0], before) and len(learn.history) == rows, 'the Learner is unchanged'
     one, two = (ensemble(learn, seeds=[s], epochs=1)[0] for s in (1, 2))
     assert not torch.equal(one, two) and torch.allclose(probs, (one + two)/2, atol=1e-6)
     assert probs.sum(1).numpy() == pytest.approx(1, abs=1e-5) and targets.tolist() == class_probs(learn)[1].tolist()

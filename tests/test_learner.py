@@ -22,7 +22,7 @@ from dogscats_course.memory import OOMAdvice
 def state(m): return {k: v.clone() for k, v in m.state_dict().items()}
 def changed(m, before): return {k for k, v in m.state_dict().items() if not torch.equal(v, before[k])}
 
-def test_fit_head_trains_the_head_alone(learn, drawn):
+def test_fit_head_trains_only_the_head(learn, drawn):
     body, head, files = state(learn.model[0]), state(learn.model[1]), sorted(drawn.rglob('*'))
     learn.fit_head(3)
     assert not changed(learn.model[0], body) and changed(learn.model[1], head)
@@ -31,7 +31,7 @@ def test_fit_head_trains_the_head_alone(learn, drawn):
     assert acc == pytest.approx(learn.history.accuracy.iloc[-1], abs=1/16 + 1e-6) and loss == pytest.approx(learn.history.valid_loss.iloc[-1], abs=0.05)
     assert sorted(drawn.rglob('*')) == files, "nothing is written into the photos' folder"
 
-def test_again_goes_on(learn, monkeypatch):
+def test_a_second_call_continues(learn, monkeypatch):
     learn.fit_head(2)
     after = state(learn.model[1])
     monkeypatch.setattr('dogscats_course.frozen.cached_features', None)  # not computed again
@@ -41,7 +41,7 @@ def test_again_goes_on(learn, monkeypatch):
     assert learn.history.fit.tolist() == [1, 1, 2] and learn.history.epoch.tolist() == [0, 1, 0]
     assert {'fit', 'epoch', 'train_loss', 'valid_loss', 'accuracy', 'seconds'} <= set(learn.history)
 
-def test_interrupted_fit_leaves_the_learner_whole(learn):
+def test_an_interrupted_fit_leaves_the_learner_intact(learn):
     from fastai.vision.all import Callback
     class Stop(Callback):
         def after_batch(self): raise KeyboardInterrupt
@@ -69,7 +69,7 @@ def test_fine_tune_for_real(learn):
 def test_frozen_means_frozen(learn):
     body = state(learn.model[0])
     learn.fit_one_cycle(1)
-    assert not changed(learn.model[0], body), 'neither weights nor statistics of BatchNorm'
+    assert not changed(learn.model[0], body), 'neither weights nor BatchNorm statistics'
 
 def test_train_bn_when_asked_for(drawn):
     learn = vgg_learner(make_dls(drawn, size=64, bs=8), weights='bundled', train_bn=True)
@@ -124,7 +124,7 @@ def test_heads_that_cannot_be_cut_train_whole(drawn, head):
     assert {k for k in before if k.endswith('weight') and k.startswith('1.')} <= trained and not any(k.startswith('0.') for k in trained)
     with pytest.raises(ValueError, match='cannot be separated'): learn.fit_head(1)
 
-def test_labels_that_are_no_classes(drawn):
+def test_labels_that_are_not_classes(drawn):
     block = DataBlock((ImageBlock, RegressionBlock), get_items=get_image_files, get_y=lambda f: 0.9, item_tfms=Resize(64, method='squish'))
     dls = block.dataloaders(drawn/'train', bs=8)
     learn = vgg_learner(dls, weights='bundled', n_out=1, metrics=[])
@@ -139,13 +139,13 @@ def test_photos_of_a_table(drawn):
     assert len(class_probs(learn)[1]) == len(learn.dls.valid_ds) == 4
 
 def test_data_parallel(learn):
-    "On a processor it has no copies, but the callback is the one of several GPUs"
+    "On a CPU, nothing is copied, but the callback is the one for several GPUs"
     import fastai.distributed
     learn.to_parallel().fit(1)
     assert len(learn.history) == 1 and type(learn.model) is nn.Sequential
 
-def test_the_users_precision_is_the_one(learn, monkeypatch):
-    "`to_fp16` on a Learner that has mixed precision already, as every one on a GPU has"
+def test_the_users_precision_wins(learn, monkeypatch):
+    "`to_fp16` of a Learner that has mixed precision already, as every Learner on a GPU has"
     begun, before_fit = [], MixedPrecision.before_fit
     monkeypatch.setattr(MixedPrecision, 'before_fit', lambda self: (begun.append(self), before_fit(self)))
     learn.add_cb(DefaultPrecision('bf16'))
@@ -162,7 +162,7 @@ def test_features_follow_the_photos(learn, drawn):
     assert torch.equal(class_probs(learn)[0], a.flip(0))
     before = split_features(learn)[0][:]
     learn.dls.valid.after_item.fs[0].size = (32, 32)
-    assert not torch.equal(split_features(learn)[0][:], before), 'and the way in which they come'
+    assert not torch.equal(split_features(learn)[0][:], before), 'and the preprocessing'
 
 def test_predict_and_callbacks(learn, drawn):
     learn.fit_head(1, cbs=[])
@@ -208,11 +208,11 @@ def test_on_a_gpu(drawn):
     assert learn.history.train_loss.notna().all()
 
 def test_last_block_is_trained_on_rows(learn, monkeypatch):
-    "What lies before the block is computed once and stays as it was, and the whole network agrees with training"
+    "The layers before the block run once and stay unchanged, and the whole network agrees with the training"
     before = copy.deepcopy(learn.model[0][0].state_dict())
     learn.freeze_to(-2)
     learn.fit_one_cycle(1, slice(1e-5, 1e-3))
-    monkeypatch.setattr(frozen, 'cached_features', None)  # not asked again
+    monkeypatch.setattr(frozen, 'cached_features', None)  # not called again
     learn.fit_one_cycle(1, slice(1e-5, 1e-3))
     after = learn.model[0][0].state_dict()
     changed = {int(k.split('.')[0]) for k in before if not torch.equal(before[k], after[k])}
@@ -225,8 +225,8 @@ class Dimmed(Transform):
     def encodes(self, x:TensorImage): return x*0.9
 
 @pytest.mark.parametrize('why', ['random photos', "the user's own transform", 'another callback', 'BatchNorm trains', 'no room'])
-def test_rows_stand_back(drawn, why, monkeypatch):
-    "Photos go through the whole network if rows cannot stand for them"
+def test_photos_instead_of_rows(drawn, why, monkeypatch):
+    "Photos go through the whole network if rows cannot replace them"
     class Darker(Callback):
         def before_batch(self): self.learn.xb = (self.xb[0]*0.9,)
     dls = make_dls(drawn, size=64, bs=8, batch_tfms={'random photos': aug_transforms(), "the user's own transform": Dimmed()}.get(why))
@@ -244,7 +244,7 @@ def test_frozen_epoch_of_fine_tune_runs_no_body(learn, monkeypatch):
     learn.fit(1)
 
 def test_frozen_after_training_is_frozen(learn):
-    "fastai's optimizer goes on moving a weight that has an old gradient"
+    "fastai's optimizer keeps moving weights that have an old gradient"
     learn.unfreeze()
     learn.fit(1, 1e-5)
     learn.freeze()

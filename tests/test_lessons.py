@@ -1,4 +1,4 @@
-"""Each lesson runs as a whole and keeps what it promises; its file is as `make lessons` leaves it, and made as a lesson should be."""
+"""Each lesson runs from top to bottom and keeps its promises; its file is as `make lessons` leaves it, and laid out as a lesson must be."""
 import json, posixpath, re, runpy
 from pathlib import Path
 
@@ -41,11 +41,11 @@ trains = re.compile(r'(?<!def )\b(?:fit_head|fit|fine_tune|fit_one_cycle|train_c
 
 @pytest.fixture(scope='session')
 def caches(tmp_path_factory):
-    "One folder for the pictures and the features of all lessons: drawn and computed once"
+    "One folder for the pictures and features of all lessons, which are drawn and computed once"
     return tmp_path_factory.mktemp('lessons')
 
 def run(nb, cwd, caches, promises=()):
-    "Execute `nb`, the cells that train twice, then see to the promises; gives those that were broken"
+    "Run `nb`, its training cells twice, then check the promises; return those that were broken"
     client, broken = maker['client'](nb, cwd), []
     with client.setup_kernel(env=maker['surroundings'](caches)):
         for i, c in enumerate(nb.cells):
@@ -59,11 +59,11 @@ def run(nb, cwd, caches, promises=()):
 @each
 def test_runs_and_keeps_its_promises(name, caches, tmp_path):
     promises = PROMISES.get(Path(name).name)
-    assert promises, f'add to PROMISES what holds after {name}'
+    assert promises, f'add to PROMISES what must hold after {name}'
     nb, kept = read(name), read(name)
     assert run(nb, tmp_path, caches, promises) == []
     fresh = [c.id for c in code(maker['tidied'](nb)) if c.outputs]
-    assert [i for i in fresh if not next(c for c in kept.cells if c.id == i).outputs] == [], 'no output is kept of these cells: run `make lessons`'
+    assert [i for i in fresh if not next(c for c in kept.cells if c.id == i).outputs] == [], 'these cells have no saved output: run `make lessons`'
 
 # --- their files ---
 
@@ -72,7 +72,7 @@ def test_outputs_are_as_new_as_the_code(name):
     index = json.loads((folder/'outputs.json').read_text(encoding='utf-8'))
     assert index.get(name) == maker['hashes'](read(name)), f'the outputs are older than the code: run `make lessons`, or python nbs/lessons.py {name}'
 
-def test_outputs_of_lessons_alone_are_listed():
+def test_only_outputs_of_lessons_are_listed():
     assert set(json.loads((folder/'outputs.json').read_text(encoding='utf-8'))) == set(LESSONS), 'run `make lessons`'
 
 @each
@@ -109,9 +109,9 @@ def test_exercises(name):
 @pytest.mark.parametrize('name', [n for n in LESSONS if '/' in n])
 def test_a_translation_has_the_same_code(name):
     ours, other = ([re.sub(r'^#\| fig-alt:.*', '', c.source, flags=re.M) for c in code(read(n))] for n in (name, Path(name).name))
-    assert ours == other, 'only the words for pictures may differ'
+    assert ours == other, 'only alternative texts may differ'
 
-# --- the tool, on lessons made for the purpose ---
+# --- the tool, on lessons made for its tests ---
 
 def lesson(folder, *sources, name='01_first', title='# 1. First'):
     path = folder/f'{name}.ipynb'
@@ -138,13 +138,13 @@ def test_tool_refuses(tmp_path, capfd, source, words):
     assert set(json.loads((tmp_path/'outputs.json').read_text())) == {'zh/02_second'}, 'the others are made'
     assert words in capfd.readouterr().err
 
-def test_tool_refuses_what_is_no_lesson(tmp_path, capfd):
+def test_tool_refuses_a_notebook_that_is_not_a_lesson(tmp_path, capfd):
     lesson(tmp_path, '1', title='no title')
     assert make(tmp_path) == 1 and 'is not the title' in capfd.readouterr().err
     with pytest.raises(SystemExit): make(tmp_path, '02_nowhere')
     assert '01_first' in capfd.readouterr().err
 
-def test_tool_keeps_what_it_knows_of_the_others(tmp_path):
+def test_tool_keeps_the_hashes_of_the_other_lessons(tmp_path):
     lesson(tmp_path, '1')
     other = lesson(tmp_path, '2', name='02_second')
     make(tmp_path)
@@ -157,7 +157,7 @@ def test_tool_keeps_what_it_knows_of_the_others(tmp_path):
     make(tmp_path)
     assert set(json.loads((tmp_path/'outputs.json').read_text())) == {'01_first'}
 
-def test_what_shows_nothing_is_not_kept(tmp_path):
+def test_outputs_that_show_nothing_are_not_saved(tmp_path):
     path = lesson(tmp_path, 'from fastprogress.fastprogress import progress_bar\nfor _ in progress_bar(range(3), leave=False): pass', 'import ipywidgets; ipywidgets.IntSlider()', "from PIL import Image; Image.new('RGB', (9, 9))")
     assert make(tmp_path) == 0
     nb = nbformat.read(path, as_version=4)

@@ -1,4 +1,4 @@
-"The notebooks run, README.md is in step with index.ipynb, and no file tells of the machine it was written on."
+"The notebooks run, README.md matches index.ipynb, and no file names a path of the machine it was written on."
 import re, runpy, shutil, subprocess, sysconfig
 from pathlib import Path
 
@@ -7,7 +7,7 @@ import pytest
 root = Path(__file__).resolve().parent.parent
 
 def test_notebooks_run():
-    "nbdev-test runs each notebook in nbs/; the lessons are left out by their `.notest`"
+    "nbdev-test runs each notebook in nbs/, except the lessons, which have a `.notest`"
     cmd = [shutil.which('nbdev-test', path=sysconfig.get_path('scripts')), root/'nbs', '--n-workers', '2', '--do-print']
     r = subprocess.run(cmd, cwd=root, text=True, encoding='utf-8', errors='replace', timeout=3600,
                        stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
@@ -17,15 +17,15 @@ def test_notebooks_run():
 @pytest.fixture(scope='module')
 def maker(): return runpy.run_path(str(root/'nbs/readme.py'))
 
-def test_readme_is_in_step(maker):
+def test_readme_matches_the_notebook(maker):
     assert (root/'README.md').read_text(encoding='utf-8') == maker['readme'](), 'run `make readme`, or python nbs/readme.py'
 
 def test_readme_links_lead_somewhere(maker):
     links = [o.split('#')[0] for _, o in maker['link'].findall((root/'README.md').read_text(encoding='utf-8'))]
     assert [o for o in links if not (root/o).exists()] == []
 
-def test_files_tell_nothing_of_a_machine():
-    "A home or temporary folder, a package mirror: none of them is there for the next reader"
+def test_files_name_no_paths_of_a_machine():
+    "Home folders, temporary folders and package mirrors do not exist for the next reader"
     files = subprocess.run(['git', 'ls-files', '-z', '--cached', '--others', '--exclude-standard'], cwd=root, capture_output=True, text=True)
     if files.returncode: pytest.skip('not a git checkout: no list of the files that are ours')
     machine = re.compile(r'(?<![\w.])/(?:home|root|Users|work|tmp|mnt|opt)/\w|\b[A-Z]:\\+Users\b'

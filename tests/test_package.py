@@ -1,4 +1,4 @@
-"The sdist, the wheel built from it, and what that wheel brings into a fresh environment."
+"The sdist, the wheel built from it, and what that wheel installs into a fresh environment."
 import os, shutil, subprocess, sys, sysconfig, tarfile, venv, zipfile
 from importlib.metadata import Distribution, version
 from pathlib import Path
@@ -11,7 +11,7 @@ weights = 'dogscats_course/assets/vgg16_bn_imagenet_int8.safetensors'
 LESSONS = [o for d in ('', 'zh') for o in (root/'nbs/lessons'/d).glob('*.ipynb')]
 
 def sh(*cmd, cwd):
-    "What `cmd` printed; where it fails, all of it is in the error"
+    "Return what `cmd` printed; if it fails, the error holds all of that"
     env = {k: v for k, v in os.environ.items() if k not in ('PYTHONPATH', 'PYTHONHOME')}
     r = subprocess.run(cmd, cwd=cwd, env=env, text=True, encoding='utf-8', errors='replace',
                        stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
@@ -20,7 +20,7 @@ def sh(*cmd, cwd):
 
 @pytest.fixture(scope='module')
 def dist(tmp_path_factory):
-    "A folder with the sdist and the wheel made from it, of a copy: an old build beside the source may hide a missing file"
+    "A folder with the sdist and its wheel, made from a copy: an old build beside the source could hide a missing file"
     tmp = tmp_path_factory.mktemp('package')
     old = shutil.ignore_patterns('.*', '*.egg-info', '__pycache__', 'build', 'dist', 'data', 'runs')
     shutil.copytree(root, tmp/'source', ignore=old)
@@ -29,7 +29,7 @@ def dist(tmp_path_factory):
 
 @pytest.fixture(scope='module')
 def fresh(dist, tmp_path_factory):
-    "A fresh environment with our wheel alone; the gigabytes that it requires are seen from the running one"
+    "A fresh environment with only our wheel; its requirements come from the running environment"
     env = tmp_path_factory.mktemp('fresh')
     venv.create(env, with_pip=True, symlinks=os.name != 'nt')
     paths = sysconfig.get_paths(vars={'base': str(env), 'platbase': str(env)}, scheme='venv')

@@ -1,4 +1,4 @@
-"Two processes on this machine do together what one does alone."
+"Two processes on this machine share the work of one, and get the same result."
 import json, os, subprocess, sys
 from pathlib import Path
 
@@ -30,7 +30,7 @@ df = predict_files(learn, data/'test1')
 
 @pytest.fixture(scope='module')
 def runs(drawn, tmp_path_factory):
-    "What one process, and each of two, say of the same photos"
+    "The output of one process, and of each of two, for the same photos"
     tmp = tmp_path_factory.mktemp('processes')
     (tmp/'script.py').write_text(script)
     def run(n, *launch):
@@ -53,6 +53,6 @@ def test_the_result_is_the_same(runs):
         assert r['files'] == alone['files']
         for k in ('history', 'values', 'weights', 'cats'): np.testing.assert_allclose(r[k], alone[k], rtol=1e-3, atol=1e-3, err_msg=k)
 
-def test_one_process_speaks(runs):
+def test_only_the_main_process_prints(runs):
     (_, alone), (_, two) = runs
     assert two.count('Accuracy') == alone.count('Accuracy') == 1

@@ -1,4 +1,4 @@
-"What is given to others: a page tried in a browser, an ONNX file that says the same, a card that invents nothing, a Space that runs on what it names."
+"Sharing: a page tried in a browser, an ONNX file that predicts the same, a card that invents nothing, a Space that runs with the packages it names."
 import html, json, re, runpy, shutil, socket, subprocess, sys
 from pathlib import Path
 
@@ -33,7 +33,7 @@ def saved(drawn, tmp_path_factory):
 
 @pytest.fixture(scope='module')
 def oddly_named(saved, tmp_path_factory):
-    "The same classifier, for classes whose names a page or a card must not take for mark-up"
+    "The same classifier, with class names that a page or a card must not take for markup"
     folder = shutil.copytree(saved[1], tmp_path_factory.mktemp('odd')/'model')
     config = json.loads((folder/'config.json').read_text())
     (folder/'config.json').write_text(json.dumps({**config, 'classes': odd}))
@@ -41,7 +41,7 @@ def oddly_named(saved, tmp_path_factory):
 
 @pytest.fixture(scope='module')
 def photo(tmp_path_factory):
-    "A photo on its side, which only EXIF tells"
+    "A photo that lies on its side, according to EXIF"
     file, exif = tmp_path_factory.mktemp('photo')/'photo.jpg', Image.Exif()
     exif[274] = 6
     draw_animal('dog', size=300, seed=5).rotate(90).save(file, exif=exif)
@@ -56,7 +56,7 @@ def close(a, b): return a.keys() == b.keys() and all(abs(a[k] - b[k]) < 1e-4 for
 
 @pytest.fixture
 def abroad(monkeypatch):
-    "The hosts that this process asks for, its own left out"
+    "The other hosts that this process looks up"
     asked, resolve = [], socket.getaddrinfo
     def getaddrinfo(host, *args, **kwargs):
         if host not in ('127.0.0.1', 'localhost', '::1', None): asked.append(host)
@@ -66,7 +66,7 @@ def abroad(monkeypatch):
 
 @pytest.fixture
 def served():
-    "Starts pages on free ports, and closes them"
+    "Start pages on free ports, and close them"
     apps = []
     def launch(app):
         apps.append(app)
@@ -75,7 +75,7 @@ def served():
     for app in apps: app.close(verbose=False)
 
 def opened(browser, url, **kwargs):
-    "A new page at `url`, and the addresses that it asks for"
+    "Open a new page at `url`; return it and the addresses that it requests"
     page, asked = browser.new_page(**kwargs), []
     page.on('request', lambda r: asked.append(r.url))
     page.goto(url)
@@ -85,7 +85,7 @@ def opened(browser, url, **kwargs):
 def upload(page, file): page.locator('input[type=file]').first.set_input_files(file)
 
 def percents(page):
-    "{class: percent} as the page shows them"
+    "Return {class: percent} as the page shows them"
     page.locator('.confidence').first.wait_for()
     rows = page.locator('.confidence-set').all_inner_texts()
     return {' '.join(r.split('\n')[:-1]).strip(): int(r.split('\n')[-1].strip(' %')) for r in (re.sub(r'\s*\n\s*', '\n', r.strip()) for r in rows)}
@@ -124,14 +124,14 @@ def half(path):
     ('letter.jpg', text_file, 'This file cannot be read: not a photo, or damaged at its start.'), ('letter.txt', text_file, 'letter.txt'),
     ('empty.jpg', lambda p: p.write_bytes(b''), 'This file cannot be read: the file is empty.'), ('half.jpg', half, 'This file cannot be read: damaged'),
     ('large.png', huge, 'more pixels than a photo has')])
-def test_what_is_no_photo_is_told_in_a_sentence(browser, served, saved, tmp_path, capfd, name, make, sentence):
+def test_a_file_that_is_not_a_photo_is_reported(browser, served, saved, tmp_path, capfd, name, make, sentence):
     make(tmp_path/name)
     page, _ = opened(browser, served(make_app(saved[0])))
     upload(page, tmp_path/name)
     page.get_by_test_id('toast-text').get_by_text(sentence).wait_for()
     assert 'Traceback' not in ''.join(capfd.readouterr())
     upload(page, make_photo(tmp_path))
-    page.locator('.output-class').wait_for()  # and it goes on
+    page.locator('.output-class').wait_for()  # and the page still works
     page.close()
 
 def make_photo(folder):
@@ -144,7 +144,7 @@ def test_odd_class_names_are_text(browser, served, oddly_named, photo):
     assert page.title() == title and page.locator('h1').inner_text() == title
     page.locator('.gallery img').first.click()
     page.locator('.output-class').wait_for()
-    assert page.locator('.output-class').inner_text().strip() in odd and page.title() == title, 'a name is no tag'
+    assert page.locator('.output-class').inner_text().strip() in odd and page.title() == title, 'a name is not a tag'
     page.close()
 
 def test_the_page_is_an_api(served, saved, photo, float32):
@@ -152,8 +152,8 @@ def test_the_page_is_an_api(served, saved, photo, float32):
     said = Client(served(make_app(saved[1])), verbose=False, analytics_enabled=False).predict(handle_file(photo), api_name='/predict')
     assert close({o['label']: o['confidence'] for o in said['confidences']}, probs(saved[0], photo))
 
-def test_the_page_opens_nothing_but_what_was_uploaded(served, saved, tmp_path):
-    "The function gets what the browser sent, unseen by Gradio's image input: the path in it must be one of an upload all the same"
+def test_the_page_opens_only_uploaded_files(served, saved, tmp_path):
+    "The function gets what the browser sent, unchecked by Gradio's image input: its path must still be that of an upload"
     import httpx
     call = f'{served(make_app(saved[0]))}gradio_api/call/predict'
     def events(path):
@@ -169,7 +169,7 @@ def test_the_page_opens_nothing_but_what_was_uploaded(served, saved, tmp_path):
 def exported(saved, tmp_path_factory):
     return export_onnx(saved[0], tmp_path_factory.mktemp('onnx')/'model.onnx')
 
-def test_onnx_holds_the_whole_way(saved, exported, photo, drawn):
+def test_onnx_includes_the_preprocessing(saved, exported, photo, drawn):
     session = onnxruntime.InferenceSession(exported)
     assert [(o.name, o.shape) for o in (*session.get_inputs(), *session.get_outputs())] == [('photos', ['batch', 3, 64, 64]), ('probabilities', ['batch', 2])]
     about = session.get_modelmeta().custom_metadata_map
@@ -181,12 +181,12 @@ def test_onnx_holds_the_whole_way(saved, exported, photo, drawn):
         assert p.shape == (n, 2) and p.sum(1) == pytest.approx(1, abs=1e-5)
     onnx.checker.check_model(onnx.load(exported), full_check=True)
 
-def test_onnx_tells_nothing_of_the_machine(exported):
+def test_onnx_names_no_paths_of_the_machine(exported):
     model = onnx.load(exported)
     for weights in model.graph.initializer: weights.ClearField('raw_data')  # random bytes may spell anything
     data = model.SerializeToString()
     assert not re.search(rb'\.py\b|site-packages|stack_trace', data) and str(Path.home()).encode() not in data
-    assert [p.name for p in exported.parent.iterdir()] == ['model.onnx'], 'one file holds all'
+    assert [p.name for p in exported.parent.iterdir()] == ['model.onnx'], 'one file holds everything'
 
 def test_onnx_of_another_network(drawn, tmp_path):
     from torchvision.models import resnet18
@@ -195,7 +195,7 @@ def test_onnx_of_another_network(drawn, tmp_path):
     f = learn.dls.valid_ds.items[0]
     assert close(onnx_probs(onnxruntime.InferenceSession(file), f), probs(learn, f))
 
-def test_the_learner_is_left_as_it_is(saved, tmp_path):
+def test_the_learner_is_unchanged(saved, tmp_path):
     learn = saved[0]
     learn.model.train()
     before = {k: v.clone() for k, v in learn.model.state_dict().items()}
@@ -227,14 +227,14 @@ def test_nothing_is_overwritten(saved, tmp_path):
 
 def front(text): return yaml.safe_load(text.split('---\n')[1])
 
-def test_card_holds_the_figures(saved):
+def test_card_has_the_figures(saved):
     learn, folder = saved
     s, card = score(learn), model_card(folder)
     accuracy, low, high = (percent(s[k], 1) for k in ('accuracy', 'accuracy_low', 'accuracy_high'))
     assert f'{accuracy} (95 % interval {low} to {high})' in card and f"{s['log_loss']:.3f}" in card
     assert all(w in card for w in ('| validation photos | 16 |', '64×64', '| seed | 3 |'))
     assert front(card) == dict(license='unknown', library_name='dogscats_course', pipeline_tag='image-classification', tags=['vgg16_bn'], metrics=['accuracy'])
-    assert 'CC BY 4.0' in card, 'the bundled filters ask for it'
+    assert 'CC BY 4.0' in card, 'required by the bundled filters'
     assert model_card(learn) == card.replace('| seed | 3 |', '| seed | not given |')
 
 def test_card_invents_nothing(saved, tmp_path):
@@ -244,7 +244,7 @@ def test_card_invents_nothing(saved, tmp_path):
     card = model_card(folder, title='Pets: a *test*', license='cc-by-4.0', data='[these](data.md)', use='Fun.')
     assert front(card)['license'] == 'cc-by-4.0' and 'Trained on: [these](data.md)' in card and '\nFun.\n' in card and '# Pets\\: a \\*test\\*\n' in card
 
-def test_card_of_loaded_and_of_other_figures(saved, tmp_path):
+def test_card_of_a_loaded_classifier_and_of_other_figures(saved, tmp_path):
     folder = save_classifier(load_classifier(saved[1]), tmp_path/'model', scores=dict(accuracy=float('nan'), log_loss='<b>', n_valid=None))
     assert model_card(folder).count('| not given |') == 4
     assert model_card(load_classifier(saved[1])).count('| not given |') == 4
@@ -296,7 +296,7 @@ except ValueError as e: print(e)
 print(json.dumps(app['classify'](sys.argv[1])), type(app['app']).__name__)
 '''
 
-def test_space_runs_on_what_it_names(space, saved, photo, tmp_path):
+def test_space_runs_with_the_packages_it_names(space, saved, photo, tmp_path):
     (tmp_path/'letter.jpg').write_text('Dear Sir')
     r = subprocess.run([sys.executable, '-c', only_what_it_names, photo, tmp_path/'letter.jpg'], cwd=space, capture_output=True, text=True)
     assert r.returncode == 0, r.stderr
@@ -330,7 +330,7 @@ def test_a_space_that_fails_leaves_nothing(saved, tmp_path, monkeypatch):
 # --- what is missing ---
 
 @pytest.mark.parametrize('call, needs', [(lambda m, d: make_app(m), ['gradio']), (lambda m, d: export_onnx(m, d/'m.onnx'), ['onnx', 'onnxscript', 'onnxruntime']), (lambda m, d: write_space(m, d/'s'), EXTRAS)])
-def test_a_missing_package_is_told_with_the_pip_line(saved, tmp_path, monkeypatch, call, needs):
+def test_a_missing_package_is_reported_with_the_pip_command(saved, tmp_path, monkeypatch, call, needs):
     for missing in needs:
         with monkeypatch.context() as m:
             find = about.find_spec
@@ -338,7 +338,7 @@ def test_a_missing_package_is_told_with_the_pip_line(saved, tmp_path, monkeypatc
             with pytest.raises(ImportError, match=re.escape(f"{missing}: pip install 'dogscats_course[publish]'")): call(saved[0], tmp_path)
     assert list(tmp_path.iterdir()) == []
 
-def test_the_module_needs_none_of_them():
+def test_the_module_imports_none_of_them():
     code = f"import sys; import dogscats_course.all; print([n for n in {EXTRAS} if n in sys.modules])"
     assert subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True).stdout == '[]\n'
 

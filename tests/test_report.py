@@ -1,4 +1,4 @@
-"The report, opened in a browser: whole, on its own, and fit for a phone."
+"The report, opened in a browser: complete, self-contained, and fit for a phone."
 import json, re, shlex, shutil, sys
 
 import pytest
@@ -9,7 +9,7 @@ from dogscats_course.train import train_classifier
 
 @pytest.fixture(scope='module')
 def run(drawn, tmp_path_factory):
-    "A run on classes and photos whose names a page must not take for tags"
+    "A run with class and file names that a page must not take for tags"
     path = tmp_path_factory.mktemp('report')
     data = shutil.copytree(drawn, path/'my photos')
     if sys.platform != 'win32':
@@ -23,7 +23,7 @@ def test_in_a_browser(browser, run, width, scheme):
     page.on('request', lambda r: requests.append(r.url))
     page.on('console', lambda m: errors.append(m.text))
     page.goto((run/'report.html').as_uri())
-    assert [u for u in requests if not u.startswith('data:')] == [(run/'report.html').as_uri()] and not errors, 'it needs nothing but itself'
+    assert [u for u in requests if not u.startswith('data:')] == [(run/'report.html').as_uri()] and not errors, 'it loads no other file'
     m = json.loads((run/'metrics.json').read_text())
     text = page.inner_text('body')
     accuracy, low, high = (percent(m[k], 1) for k in ('accuracy', 'accuracy_low', 'accuracy_high'))
@@ -33,11 +33,11 @@ def test_in_a_browser(browser, run, width, scheme):
     if sys.platform != 'win32': assert '<img src=x onerror' in text and page.title() != '1', 'a name is text'
     width_used, images = page.evaluate('[document.documentElement.scrollWidth, [...document.images].map(i => [i.naturalWidth, i.alt, i.clientWidth])]')
     assert width_used <= width and len(images) > 20
-    assert all(natural > 50 and len(alt) > 20 and shown > 100 for natural, alt, shown in images), 'every picture is there, can be seen, and has words'
+    assert all(natural > 50 and len(alt) > 20 and shown > 100 for natural, alt, shown in images), 'every picture is there, is visible, and has alternative text'
     light = sum(map(int, page.evaluate("getComputedStyle(document.body).backgroundColor").strip('rgb()').split(',')[:3]))
     assert (light < 200) == (scheme == 'dark')
     page.emulate_media(media='print')
-    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == 'rgb(255, 255, 255)', 'no dark paper'
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == 'rgb(255, 255, 255)', 'white paper'
     page.close()
 
 def test_the_command_in_it_gives_the_same_result(browser, run, tmp_path):

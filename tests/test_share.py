@@ -1,4 +1,4 @@
-"Saved and loaded, the predictions are the same; a damaged folder is told from a good one; nothing of a user's is lost."
+"A loaded classifier predicts the same as the saved one; damaged folders are refused; no file of a user's is lost."
 import io, json, os, pickle, shutil, struct, subprocess, sys
 from pathlib import Path
 
@@ -21,7 +21,7 @@ def saved(drawn, tmp_path_factory):
     learn.fit_head(2)
     return learn, save_classifier(learn, tmp_path_factory.mktemp('share')/'model', scores=dict(accuracy=0.5), seed=3)
 
-def test_two_files_that_say_all(saved):
+def test_two_files_hold_everything(saved):
     _, folder = saved
     assert sorted(p.name for p in folder.iterdir()) == ['config.json', 'model.safetensors']
     config = json.loads((folder/'config.json').read_text())
@@ -45,7 +45,7 @@ def test_saving_again_replaces_a_classifier_and_nothing_else(saved, tmp_path):
     with pytest.raises(FileExistsError, match='move it away'): save_classifier(learn, copy)
     assert (copy/'notes.txt').read_text() == 'mine' and [p.name for p in tmp_path.iterdir()] == ['model']
 
-def test_interrupted_saving_leaves_what_was_there(saved, tmp_path, monkeypatch):
+def test_interrupted_saving_leaves_the_old_classifier(saved, tmp_path, monkeypatch):
     learn, folder = saved
     copy = shutil.copytree(folder, tmp_path/'model')
     before = {p.name: p.read_bytes() for p in copy.iterdir()}
@@ -54,7 +54,7 @@ def test_interrupted_saving_leaves_what_was_there(saved, tmp_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt): save_classifier(learn, copy)
     assert {p.name: p.read_bytes() for p in copy.iterdir()} == before and [p.name for p in tmp_path.iterdir()] == ['model']
 
-def test_a_last_rename_that_fails_brings_back_what_was_there(saved, tmp_path, monkeypatch):
+def test_a_failed_rename_restores_the_old_classifier(saved, tmp_path, monkeypatch):
     learn, folder = saved
     copy = shutil.copytree(folder, tmp_path/'model')
     before, rename = {p.name: p.read_bytes() for p in copy.iterdir()}, Path.rename
@@ -73,12 +73,12 @@ def test_files_of_the_same_names_that_are_not_ours_stay(saved, tmp_path, text):
     assert [p.name for p in tmp_path.iterdir()] == [name] and (tmp_path/name).read_text() == (text or '')
 
 @pytest.mark.parametrize('tfms', [Resize(64), Resize((64, 32), method='squish'), RandomResizedCrop(64), []], ids=['cropped', 'not a square', 'at random', 'as they are'])
-def test_photos_that_a_loaded_classifier_would_see_otherwise_are_refused(drawn, tmp_path, tfms):
+def test_a_preprocessing_that_cannot_be_saved_is_refused(drawn, tmp_path, tfms):
     learn = vgg_learner(ImageDataLoaders.from_folder(drawn, valid='valid', item_tfms=tfms, bs=8), weights='bundled')
     with pytest.raises(ValueError, match='make_dls'): save_classifier(learn, tmp_path/'model')
     assert not list(tmp_path.iterdir())
 
-def test_a_head_of_ones_own_is_refused(drawn, tmp_path):
+def test_a_custom_head_is_refused(drawn, tmp_path):
     learn = vgg_learner(make_dls(drawn, size=64, bs=8), weights=None, lin_ftrs=[64])
     with pytest.raises(ValueError, match='learn.export'): save_classifier(learn, tmp_path/'model')
     assert not list(tmp_path.iterdir())
@@ -92,7 +92,7 @@ def config(**change):
 def cut(folder): (folder/'model.safetensors').write_bytes((folder/'model.safetensors').read_bytes()[:5000])
 def pickled(folder): torch.save({}, folder/'model.safetensors')
 def header(**tensors):
-    "A safetensors file whose header says this, and that has 8 bytes of tensors"
+    "Return a safetensors file with this header and 8 bytes of tensors"
     def damage(folder):
         h = json.dumps(tensors).encode()
         (folder/'model.safetensors').write_bytes(struct.pack('<Q', len(h)) + h + bytes(8))
@@ -127,7 +127,7 @@ def test_damage(saved, tmp_path, damage, words):
     with pytest.raises((ValueError, FileNotFoundError), match=words): load_classifier(folder)
 
 class Mark:
-    "Unpickled, it runs code that leaves a mark"
+    "Runs code that leaves a mark when it is unpickled"
     def __init__(self, path): self.path = str(path)
     def __reduce__(self): return os.mkdir, (self.path,)
 
@@ -163,7 +163,7 @@ for folder in {list(map(str, (tmp_path/n for n in hostile)))!r}:
     said = dict(line.split(' ', 1) for line in r.stdout.splitlines() if line.split(' ', 1)[0] in hostile)
     assert not mark.exists(), 'code ran'
     assert {k for k, v in said.items() if v.startswith('refused:')} == set(hostile) - {'weights', 'extra'}
-    assert said['weights'] == said['extra'] == 'True', 'what is not read does no harm'
+    assert said['weights'] == said['extra'] == 'True', 'files that are not read do no harm'
 
 def test_two_thousand_files_of_which_fifty_are_bad(saved, drawn, tmp_path):
     learn, _ = saved
@@ -183,13 +183,13 @@ def test_two_thousand_files_of_which_fifty_are_bad(saved, drawn, tmp_path):
     wanted = class_probs(learn, learn.dls.test_dl(good))[0].numpy()
     assert abs(fine[['cats', 'dogs']].to_numpy() - wanted[[int(Path(f).stem) % 16 for f in fine.file]]).max() < 0.15, 'each row is its own photo (int8 on small pictures is some points off)'
 
-def test_what_is_no_photo(saved, tmp_path):
+def test_files_that_are_not_photos(saved, tmp_path):
     learn, _ = saved
     (tmp_path/'empty').mkdir()
     photo = learn.dls.valid_ds.items[0]
     df = predict_files(learn, [tmp_path/'nowhere.jpg', photo])
     assert 'no such file' in df.error[0] and df.error[1] == ''
-    assert predict_files(learn, photo).equals(df.iloc[1:].reset_index(drop=True)), 'a path of its own will do'
+    assert predict_files(learn, photo).equals(df.iloc[1:].reset_index(drop=True)), 'a single path works too'
     if hasattr(os, 'mkfifo'):
         os.mkfifo(tmp_path/'pipe.jpg')
         assert predict_files(learn, [tmp_path/'pipe.jpg']).error[0] == 'not a file'

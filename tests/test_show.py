@@ -1,4 +1,4 @@
-"Pictures of what was learnt: the right photos in each view, and words where colour would not do."
+"Pictures of results: the right photos in each view, and words instead of colour alone."
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ def fake_probs(monkeypatch, probs):
 
 @pytest.fixture
 def sixteen(learn, monkeypatch):
-    "A learner whose predictions are known: dogs 8 to 15; it gets cats 0 and 1 and dog 8 wrong, and is least sure of dog 9"
+    "A Learner with known predictions: dogs are 8 to 15; cats 0 and 1 and dog 8 are wrong, and dog 9 is the least sure"
     p_dog = torch.tensor([.9, .6, *[.1]*6, .2, .55, *[.95]*6])
     targets = torch.tensor([0]*8 + [1]*8)
     fake_probs(monkeypatch, lambda learn: (torch.stack([1 - p_dog, p_dog], 1), targets))
@@ -33,7 +33,7 @@ def test_views(sixteen):
     assert views['least sure'][:2] == [9, 1]
     assert mistake_views(sixteen, n=3) == views
 
-def test_of_many_classes_those_with_most_mistakes_have_views(sixteen, monkeypatch):
+def test_with_many_classes_those_with_most_mistakes_have_views(sixteen, monkeypatch):
     targets = torch.arange(16)
     probs = torch.eye(16)*.9 + .1/16
     probs[13:] = probs[:3]  # 13, 14 and 15 are taken for 0, 1 and 2
@@ -53,7 +53,7 @@ def test_titles_tell_right_from_wrong_in_words(sixteen):
     plt.close('all')
 
 @pytest.mark.parametrize('n', [1, 2])
-def test_none_wrong_is_said(learn, monkeypatch, n):
+def test_an_absence_of_mistakes_is_reported(learn, monkeypatch, n):
     fake_probs(monkeypatch, lambda learn: (torch.tensor([[.9, .1]]*8 + [[.2, .8]]*8), torch.tensor([0]*8 + [1]*8)))
     show_mistakes(learn, n=n)
     assert 'wrong at random (0 of 16): none' in [f.get_suptitle() for f in plt.gcf().subfigs]
@@ -96,7 +96,7 @@ def test_cam_by_its_formula(drawn, learn, arch):
     state = {k: v.clone() for k, v in learn.model.state_dict().items()}
     photos, maps = cam_maps(learn, files, [0, 1, 1])
     assert photos.shape == (3, 64, 64, 3) and maps.shape == (3, 64, 64) and maps.min() >= 0
-    assert set(maps.max(axis=(1, 2)).round(3)) <= {0, 1}, 'of an untrained network a map may be empty'
+    assert set(maps.max(axis=(1, 2)).round(3)) <= {0, 1}, 'the map of an untrained network may be empty'
     assert all(abs(p.astype(float) - np.asarray(open_photo(f))).max() < 2 for p, f in zip(photos, files))
     assert all(torch.equal(v, state[k]) for k, v in learn.model.state_dict().items())
     # the gradient's mean a channel weighs the maps (Selvaraju et al. 2017, equations 1 and 2)

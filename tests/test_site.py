@@ -1,4 +1,4 @@
-"The site: it is built, whole, and read in a browser as a visitor would."
+"The site is built as a whole, and opened in a browser as a visitor would."
 import ast, re, runpy, shutil, subprocess, sys, threading
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -11,16 +11,16 @@ from bs4 import BeautifulSoup
 
 root = Path(__file__).resolve().parent.parent
 
-# --- what can be read without building it ---
+# --- checks that need no build ---
 
 def words(node):
-    "The text of a message, with … where a value stands"
+    "Return the text of a message, with … in place of values"
     if isinstance(node, ast.Constant): return node.value
     if isinstance(node, ast.JoinedStr): return ''.join(v.value if isinstance(v, ast.Constant) else '…' for v in node.values)
     if isinstance(node, ast.BinOp): return f'{words(node.left)}{words(node.right) or ""}'
 
 def messages(file):
-    "Every sentence of an error: what its class is called with, and what the functions `…_slip` return"
+    "Yield every error message: the first argument of the error's class, and what functions named `…_slip` return"
     for node in ast.walk(ast.parse(file.read_text(encoding='utf-8'))):
         if isinstance(node, ast.Call) and ast.unparse(node.func).endswith('Error'): found = node.args[:1]
         elif isinstance(node, ast.FunctionDef) and node.name.endswith('_slip'): found = [n.value for n in ast.walk(node) if isinstance(n, ast.Return)]
@@ -31,17 +31,17 @@ def test_the_faq_has_every_error_and_no_other():
     faq = (root/'nbs/faq.qmd').read_text(encoding='utf-8')
     entries = {m.rstrip('…') for _, m in re.findall(r'^> (`+) ?(.+?) ?\1$', faq, re.M)}
     raised = {m for f in (root/'dogscats_course').rglob('*.py') for m in messages(f)}
-    assert not (missing := sorted(raised - entries)), 'write into nbs/faq.qmd what to do about:\n' + '\n'.join(missing)
-    assert not (gone := sorted(entries - raised)), 'no module raises these any more:\n' + '\n'.join(gone)
+    assert not (missing := sorted(raised - entries)), 'add to nbs/faq.qmd, with what to do:\n' + '\n'.join(missing)
+    assert not (gone := sorted(entries - raised)), 'remove from nbs/faq.qmd, because no module raises them:\n' + '\n'.join(gone)
 
-def test_the_logo_is_in_step():
+def test_the_logo_matches_its_script():
     assert (root/'nbs/images/logo.svg').read_text(encoding='utf-8') == runpy.run_path(str(root/'nbs/logo.py'))['logo'](), 'run nbs/logo.py'
 
 # --- the built site, as files ---
 
 @pytest.fixture(scope='module')
 def site():
-    "The folder of the site, built anew"
+    "Build the site, and return its folder"
     r = subprocess.run([sys.executable, root/'nbs/docs.py', '--smalldocs'], text=True, encoding='utf-8', errors='replace', timeout=900,
                        stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     assert r.returncode == 0, r.stdout
@@ -49,7 +49,7 @@ def site():
 
 @pytest.fixture(scope='module')
 def pages(site):
-    "Each page of it, by its address"
+    "{address: page} of the site"
     return {f.relative_to(site).as_posix(): BeautifulSoup(f.read_text(encoding='utf-8'), 'html.parser') for f in sorted(site.rglob('*.html'))}
 
 def test_every_notebook_has_its_page(pages):
@@ -71,7 +71,7 @@ def test_the_reference_has_every_name(pages):
     files = [f.relative_to(root).with_suffix('') for f in (root/'dogscats_course').rglob('[a-z]*.py') if f.stem != 'all']
     modules = [import_module('.'.join(f.parts)) for f in files]
     assert [n for m in modules for n in m.__all__ if n not in text] == []
-    for m in modules:  # and each its documentation
+    for m in modules:  # and each name's documentation
         page = pages[f"{m.__name__.rpartition('.')[2]}.html"]
         assert [n for n in m.__all__ if callable(getattr(m, n)) and not page.find(id=n.lower())] == []
 
@@ -100,30 +100,30 @@ def address(site):
 
 @pytest.fixture(scope='module')
 def axe(tmp_path_factory):
-    "The script that checks a page for those who cannot see it, or not well"
-    if not (npm := shutil.which('npm')): pytest.skip('no npm on this machine, which brings axe-core (Debian: apt-get install npm)')
+    "The script that checks the accessibility of a page"
+    if not (npm := shutil.which('npm')): pytest.skip('no npm on this machine to install axe-core (Debian: apt-get install npm)')
     path = tmp_path_factory.mktemp('axe')
     r = subprocess.run([npm, 'install', '--no-audit', '--no-fund', '--prefix', path, 'axe-core@4'], capture_output=True, text=True)
-    if r.returncode: pytest.skip(f'npm could not bring axe-core: {r.stderr[-200:]}')
+    if r.returncode: pytest.skip(f'npm could not install axe-core: {r.stderr[-200:]}')
     return (path/'node_modules/axe-core/axe.min.js').read_text(encoding='utf-8')
 
 @pytest.mark.parametrize('width, scheme', [(1300, 'light'), (390, 'light'), (1300, 'dark'), (390, 'dark')])
 def test_every_page(browser, address, pages, axe, width, scheme):
     context, wrong = browser.new_context(viewport=dict(width=width, height=900), color_scheme=scheme), []
     page = context.new_page()
-    page.on('request', lambda r: wrong.append(f'{page.url} asks {r.url}') if not r.url.startswith((address, 'data:')) else None)
+    page.on('request', lambda r: wrong.append(f'{page.url} requests {r.url}') if not r.url.startswith((address, 'data:')) else None)
     page.on('response', lambda r: wrong.append(f'{page.url} lacks {r.url}') if r.status >= 400 else None)
-    page.on('console', lambda m: wrong.append(f'{page.url} says {m.text}') if m.type in ('error', 'warning') else None)
+    page.on('console', lambda m: wrong.append(f'{page.url} logs {m.text}') if m.type in ('error', 'warning') else None)
     page.on('pageerror', lambda e: wrong.append(f'{page.url} fails: {e}'))
     for name in pages:
         page.goto(address + name)
         images = page.evaluate('''() => Promise.all([...document.images].map(async i => { i.loading = 'eager';
             await i.decode().catch(() => 0); return [i.src, i.naturalWidth > 0, i.hasAttribute('alt') && (i.alt.length > 5 || !!i.closest('a'))]; }))''')
-        wrong += [f'{name}: {"no words for" if loaded else "no"} picture {src}' for src, loaded, alt in images if not loaded or not alt]
+        wrong += [f'{name}: {"no alternative text for" if loaded else "no"} picture {src}' for src, loaded, alt in images if not loaded or not alt]
         if (used := page.evaluate('document.documentElement.scrollWidth')) > width: wrong.append(f'{name} is {used} pixels wide')
         light = sum(map(int, re.findall(r'\d+', page.evaluate('getComputedStyle(document.body).backgroundColor'))[:3]))
         if (light < 200) != (scheme == 'dark'): wrong.append(f'{name} is not {scheme}')
-        if (width, scheme) not in ((1300, 'light'), (390, 'dark')): continue  # a second each
+        if (width, scheme) not in ((1300, 'light'), (390, 'dark')): continue  # one second per page
         page.evaluate(axe)
         for v in page.evaluate("axe.run({resultTypes: ['violations']}).then(r => r.violations)"):
             wrong += [f"{name}: {v['id']}: {n['html'][:150]}: {n['failureSummary'][:300]}" for n in v['nodes'][:3]]
@@ -146,7 +146,7 @@ def test_search_finds_a_name(page, address):
     first.click()
     page.wait_for_url('**/head.html#learner.fit_head')
 
-def test_the_menus_of_a_phone(page, address):
+def test_the_menus_on_a_phone(page, address):
     page.goto(address + 'index.html')
     assert not page.locator('.navbar-nav', has_text='Lessons').is_visible()
     page.locator('.navbar-toggler').click()
@@ -158,7 +158,7 @@ def test_the_menus_of_a_phone(page, address):
     link.click()
     page.wait_for_url('**/faq.html')
 
-def test_dark_at_a_click_and_from_then_on(page, address):
+def test_dark_mode_is_remembered(page, address):
     def dark(): return sum(map(int, re.findall(r'\d+', page.evaluate('getComputedStyle(document.body).backgroundColor'))[:3])) < 200
     page.set_viewport_size(dict(width=1300, height=900))
     page.goto(address + 'index.html')
@@ -169,7 +169,7 @@ def test_dark_at_a_click_and_from_then_on(page, address):
     assert dark()
 
 def test_by_keyboard(page, address):
-    "What has the focus shows it"
+    "The focused element is visible"
     page.goto(address + 'index.html')
     for _ in range(3): page.keyboard.press('Tab')
     assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == 'solid'

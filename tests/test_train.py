@@ -1,4 +1,4 @@
-"The whole road in one call, and the folder that it leaves."
+"The whole training in one call, and the run folder that it writes."
 import json, re
 
 import matplotlib.pyplot as plt
@@ -35,11 +35,11 @@ def test_run_folder(drawn, tmp_path, tmp_path_factory, capsys, cache_at):
     assert (p.prediction == p[['cats', 'dogs']].idxmax(axis=1)).all() and all((drawn/f).is_file() for f in p.file)
     loaded = load_classifier(run/'model')
     probs = class_probs(loaded, loaded.dls.test_dl(learn.dls.valid_ds.items))[0].numpy()
-    assert probs == pytest.approx(p[['cats', 'dogs']].to_numpy(), abs=2e-3), 'but for what float16 has not'
+    assert probs == pytest.approx(p[['cats', 'dogs']].to_numpy(), abs=2e-3), 'up to the precision of float16'
     assert 'about' in capsys.readouterr().out, 'the time is estimated'
 
 def test_same_seed_same_result(drawn, tmp_path, cache_at):
-    cache_at(tmp_path)  # computed, then kept
+    cache_at(tmp_path)  # computed, then cached
     a, b = (class_probs(train_classifier(drawn, epochs=1, size=64, bs=8, fine_tune=0))[0] for _ in range(2))
     assert (a == b).all()
 
@@ -47,16 +47,16 @@ def test_fine_tune(drawn, capsys):
     learn = train_classifier(drawn, epochs=1, size=64, bs=8, fine_tune=1)
     assert learn.history.fit.tolist() == [1, 2, 3]
 
-def test_out_of_memory_names_the_batch_size_to_try(drawn, monkeypatch):
+def test_out_of_memory_suggests_a_batch_size(drawn, monkeypatch):
     conv = torch.nn.Conv2d.forward
     def full(self, x):
-        if torch.is_grad_enabled(): raise torch.OutOfMemoryError  # in training alone
+        if torch.is_grad_enabled(): raise torch.OutOfMemoryError  # only in training
         return conv(self, x)
     monkeypatch.setattr(torch.nn.Conv2d, 'forward', full)
     monkeypatch.setattr('dogscats_course.train._fine_tune_seconds', lambda *_: 1)
     with pytest.raises(ValueError, match='on 8 photos at once: try bs=4'): train_classifier(drawn, epochs=1, size=64, bs=8, fine_tune=1)
 
-def test_bad_input_is_told_before_the_work(drawn, tmp_path):
+def test_bad_input_is_reported_before_the_work(drawn, tmp_path):
     (tmp_path/'mine.txt').write_text('mine')
     with pytest.raises(FileExistsError): train_classifier(drawn, size=64, out=tmp_path)
     with pytest.raises(ValueError, match='at least'): train_classifier(drawn, epochs=0)
@@ -75,7 +75,7 @@ def test_on_the_photos(photos):
     matrix = torch.zeros(2, 2, dtype=int).index_put((targets, probs.argmax(1)), torch.ones(n, dtype=int), accumulate=True)
     counts = [int(re.search(rf'(\d+)( of {n})?\)', title)[1]) for title in list(mistake_views(learn))[:-1]]
     assert counts == [matrix.diag().sum(), matrix.sum() - matrix.diag().sum(), matrix[0, 0], matrix[1, 1], matrix[0, 1], matrix[1, 0]]
-    # whole network in float32 on every tenth photo: it agrees with the fast road
+    # the whole network in float32 agrees, on every tenth photo
     some = range(0, n, n//100)
     plain = learn.get_preds(dl=learn.dls.test_dl([learn.dls.valid_ds.items[i] for i in some], bs=16))[0]
     assert (plain.argmax(1) != probs[list(some)].argmax(1)).sum() <= 1

@@ -30,7 +30,7 @@ def test_unlabelled_batches(drawn):
     imgs, labels = next(batches)
     assert labels is None and len(imgs) == 4 and batches.filenames == sorted(batches.filenames)
 
-def test_fit_goes_on_and_batches_do_not_disturb_it(drawn):
+def test_fit_continues_undisturbed_by_batches(drawn):
     def run(draw):
         set_seed(3)
         vgg = Vgg16('bundled')
@@ -77,7 +77,7 @@ def test_save_and_load(trained, drawn, tmp_path):
     assert (loaded.test(drawn/'test1')[1] == vgg.test(drawn/'test1')[1]).all()
     loaded.fit(batches, val_batches)
 
-def test_a_loaded_classifier_goes_on_with_photos_as_it_sees_them(learn, drawn, tmp_path):
+def test_a_loaded_classifier_continues_with_its_own_preprocessing(learn, drawn, tmp_path):
     learn.fit_head(1)
     save_classifier(learn, tmp_path/'small')
     vgg = Vgg16.load(tmp_path/'small')
@@ -104,7 +104,7 @@ def test_titles(drawn):
     plots([drawn/'valid/cats/cat.12.jpg', Image.new('L', (9, 9))], rows=2)
     with pytest.raises(ValueError, match='each image one title'): plots(imgs, titles=['a'])
 
-def test_slips(trained, drawn, tmp_path):
+def test_errors(trained, drawn, tmp_path):
     vgg, batches, val_batches = trained
     unlabelled = vgg.get_batches(drawn/'test1')
     with pytest.raises(ValueError, match='finetune'): Vgg16().fit(batches, val_batches)
@@ -131,7 +131,7 @@ def test_on_the_photos(photos):
     vgg, accuracies = Vgg16(), []
     batches     = vgg.get_batches(photos/'sample/train', batch_size=64)
     val_batches = vgg.get_batches(photos/'sample/valid', batch_size=128)
-    for seed in (42, 43, 44):  # of so few photos to check with, one start of the head says little
+    for seed in (42, 43, 44):  # with so few validation photos, one seed is not enough
         set_seed(seed)
         vgg.finetune(batches)
         vgg.fit(batches, val_batches, nb_epoch=3)

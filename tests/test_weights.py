@@ -1,4 +1,4 @@
-"One entry point for weights: what fits is returned, and what does not is named."
+"One entry point for weights: files that fit are returned, and others are refused with a reason."
 import hashlib
 
 import pytest
@@ -22,13 +22,13 @@ def test_damaged_bundle(tmp_path, monkeypatch):
     monkeypatch.setattr(weights, '_bundled', tmp_path/'w')
     with pytest.raises(ValueError, match='damaged'): vgg_weights('bundled')
 
-def test_auto_says_which(monkeypatch, tmp_path, capsys):
+def test_auto_prints_its_choice(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(weights, 'imagenet_file', lambda: tmp_path/'none')
     assert vgg_weights()[1] == 'bundled'
     said = capsys.readouterr().out
     assert said.count('\n') == 1 and 'bundled' in said and "weights='imagenet'" in said
 
-def test_auto_takes_what_is_cached(monkeypatch, tmp_path, bundled):
+def test_auto_prefers_cached_weights(monkeypatch, tmp_path, bundled):
     (tmp_path/'there').touch()
     monkeypatch.setattr(weights, 'imagenet_file', lambda: tmp_path/'there')
     monkeypatch.setattr(weights, 'imagenet_weights', lambda: bundled)
@@ -62,12 +62,12 @@ class Mark:
     def __reduce__(self): return print, ('code ran',)
 
 @pytest.mark.parametrize('name', ['w.safetensors', 'w.pth'])
-def test_a_file_of_something_else(tmp_path, name, capsys):
+def test_a_file_that_holds_no_weights(tmp_path, name, capsys):
     torch.save(Mark(), tmp_path/name)
     with pytest.raises(ValueError, match='cannot be read safely|not a weights file'): vgg_weights(tmp_path/name)
     assert 'code ran' not in capsys.readouterr().out
     with pytest.raises(FileNotFoundError, match="'bundled'"): vgg_weights(tmp_path/'nowhere.pth')
 
-def test_the_file_in_the_package_is_the_one():
+def test_the_bundled_file_is_the_released_one():
     released = '2790bd53d962b093bb9c351ba7f9368a5bbbc1652386075d04288c11798a9ec8'
     assert hashlib.sha256(weights._bundled.read_bytes()).hexdigest() == released
