@@ -17,7 +17,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 def has_bfloat16(
     device:torch.device, # where a network is trained
 )->bool: # True on GPUs from Ampere on, and on CPUs with AVX-512 BF16 or AMX
-    "Whether `device` multiplies bfloat16 faster than float32"
+    "Return whether `device` multiplies bfloat16 faster than float32"
     if device.type == 'cuda': return torch.cuda.is_bf16_supported(including_emulation=False)
     can = torch.cpu.get_capabilities().get
     return device.type == 'cpu' and bool(can('avx512_bf16') or can('amx_bf16'))
@@ -26,7 +26,7 @@ def has_bfloat16(
 def has_int8(
     device:torch.device, # where the body runs
 )->bool: # True on CPUs with AVX-512 VNNI
-    "Whether `device` multiplies whole numbers of 8 bits faster than float32"
+    "Return whether `device` multiplies int8 faster than float32"
     if device.type != 'cpu' or not torch.backends.mkldnn.is_available(): return False
     return bool(torch.cpu.get_capabilities().get('avx512_vnni'))
 
@@ -116,7 +116,7 @@ class _MaxPool(nn.Module):
 def _layers(body): return [l for l in body.modules() if not list(l.children())]
 
 def _only_vgg_layers(layers):
-    "Whether `layers` are convolutions, each with a ReLU after it, and 2×2 max pooling"
+    "Return whether `layers` are convolutions, each with a ReLU after it, and 2×2 max pooling"
     letters = {nn.Conv2d: 'c', nn.ReLU: 'r', nn.MaxPool2d: 'p'}
     kinds = ''.join(letters.get(type(l), '?') for l in layers)
     pools = [l for l in layers if isinstance(l, nn.MaxPool2d)]

@@ -61,7 +61,7 @@ class _Lookup:
 # %% ../nbs/34_features.ipynb #efc3366b
 @patch(as_prop=True)
 def new(self:_Lookup):
-    "The photos that have no row, as (hash, file) pairs, each content once"
+    "Return the photos that have no row, as (hash, file) pairs, each content once"
     return list({h: f for h, f in zip(self.hashes, self.files) if h not in self.where}.items())
 
 # %% ../nbs/34_features.ipynb #d932ceb1

@@ -36,7 +36,7 @@ def vgg_splitter(
 
 # %% ../nbs/40_frozen.ipynb #e6904028
 def _trained_groups(model):
-    "Whether the body up to its last block, the last block, and the head train"
+    "Return whether the body up to its last block, the last block, and the head train"
     return tuple(any(p.requires_grad for p in group) for group in vgg_splitter(model))
 
 # %% ../nbs/40_frozen.ipynb #b10db071
@@ -58,7 +58,7 @@ def label_indices(
 
 # %% ../nbs/40_frozen.ipynb #a776ef3d
 def _items(ds):
-    "The photos of `ds`, as a list"
+    "Return the photos of `ds` as a list"
     if isinstance(ds.items, pd.DataFrame): return ds.items.values.tolist()
     return list(ds.items)
 
@@ -101,7 +101,7 @@ def split_features(
 
 # %% ../nbs/40_frozen.ipynb #2d1e90ee
 def _tensor_dl(x, y, bs, **kwargs):
-    "A DataLoader of `x` and `y` in batches of `bs`"
+    "Return a DataLoader of `x` and `y` in batches of `bs`"
     def batch(idxs): return x[idxs], y[idxs]
     return DataLoader(list(range(len(x))), bs=bs, create_batch=batch, **kwargs)
 
@@ -125,13 +125,13 @@ def _forward(model, upto, bfloat16, x):
 
 # %% ../nbs/40_frozen.ipynb #d0f1b07a
 def _is_plain(tfm):
-    "Whether a transform does the same to a photo every time, and no more than squish and normalize it"
+    "Return whether a transform does the same to a photo every time, and only squishes or normalizes it"
     if isinstance(tfm, Resize): return tfm.method == ResizeMethod.Squish
     return type(tfm) in (ToTensor, IntToFloatTensor, Normalize)
 
 # %% ../nbs/40_frozen.ipynb #2b8fc500
 def _augments(dl):
-    "Whether `dl` may do anything to a photo but squish and normalize it"
+    "Return whether `dl` may do anything to a photo but squish and normalize it"
     tfms = *dl.after_item.fs, *dl.before_batch.fs, *dl.after_batch.fs
     return not all(map(_is_plain, tfms))
 
@@ -139,13 +139,13 @@ def _augments(dl):
 _HARMLESS = CastToTensor, MixedPrecision, ParamScheduler # their `before_batch` changes no photo
 
 def _sees_photos(cb):
-    "Whether a callback may change the photos of a batch, or hooks into layers"
+    "Return whether a callback may change the photos of a batch, or hooks into layers"
     if isinstance(cb, HookCallback): return True
     return hasattr(type(cb), 'before_batch') and not isinstance(cb, _HARMLESS)
 
 # %% ../nbs/40_frozen.ipynb #1d1dfe58
 def _setup_reason(learn):
-    "Why photos cannot be replaced by rows, whatever layers are frozen; '' if nothing is against it"
+    "Return why photos cannot be replaced by rows, whatever layers are frozen; '' if nothing is against it"
     dl = learn.dls.train
     if learn.splitter is not vgg_splitter: return 'not split by vgg_splitter'
     if num_distrib() > 1 or isinstance(learn.model, nn.DataParallel): return 'several processes or GPUs'
@@ -158,13 +158,13 @@ def _setup_reason(learn):
 
 # %% ../nbs/40_frozen.ipynb #fa258773
 def _has_tail(head):
-    "Whether `split_head` can cut `head`"
+    "Return whether `split_head` can cut `head`"
     try: return bool(split_head(head))
     except ValueError: return False
 
 # %% ../nbs/40_frozen.ipynb #710307a6
 def _layers_reason(learn):
-    "Why the layers that train need photos; '' if rows are enough"
+    "Return why the layers that train need photos; '' if rows are enough"
     body, block, head = _trained_groups(learn.model)
     if body: return 'the body trains'
     if not head: return 'the head is frozen'
@@ -173,7 +173,7 @@ def _layers_reason(learn):
 
 # %% ../nbs/40_frozen.ipynb #f65d2807
 def _why_photos(learn):
-    "Why `learn` must train on photos, in words; '' if it can train on rows"
+    "Return why `learn` must train on photos, in words; '' if it can train on rows"
     return _setup_reason(learn) or _layers_reason(learn)
 
 # %% ../nbs/40_frozen.ipynb #49a8556b
@@ -198,7 +198,7 @@ class FastFit(Callback):
 
     def _network(self): return getattr(self.model, 'module', self.model)  # DistributedDataParallel wraps it
     def _validates_photos(self):
-        "Whether an epoch validates on the Learner's own photos; the learning-rate finder skips validation"
+        "Return whether an epoch validates on the Learner's own photos; the learning-rate finder skips validation"
         own = self.dl is self.dls.valid and len(self.dls.valid_ds) > 0
         return own and not hasattr(self.learn, 'lr_finder')
     def _rows_dl(self, ds_idx):

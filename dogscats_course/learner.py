@@ -41,7 +41,7 @@ class FitHistory(Callback):
 # %% ../nbs/42_learner.ipynb #960f5a2e
 @patch(as_prop=True)
 def history(self:Learner)->pd.DataFrame: # fit, epoch, train_loss, valid_loss, accuracy (and other metrics), seconds
-    "All epochs of all fits so far, one row each"
+    "Return all epochs of all fits so far, one row each"
     return pd.DataFrame(self.fit_history.rows)
 
 # %% ../nbs/42_learner.ipynb #c2222df0
@@ -74,7 +74,7 @@ def _bare_vgg(pretrained):
 
 # %% ../nbs/42_learner.ipynb #1345f6ab
 def _vgg16_learner(dls, weights, **kwargs):
-    "A `vision_learner` of VGG16, with `vgg_weights` in its body or trained from scratch"
+    "Make a `vision_learner` of VGG16, with `vgg_weights` in its body or trained from scratch"
     kwargs = {'splitter': vgg_splitter, 'cut': -2, **kwargs}
     if weights is None: learn = vision_learner(dls, vgg16_bn, pretrained=False, **kwargs)
     else:
@@ -97,7 +97,7 @@ def _check_other(arch, weights):
 
 # %% ../nbs/42_learner.ipynb #ba2ff0c8
 def _other_learner(dls, arch, weights, **kwargs):
-    "A `vision_learner` of any architecture, with its own ImageNet weights or trained from scratch"
+    "Make a `vision_learner` of any architecture, with its own ImageNet weights or trained from scratch"
     _check_other(arch, weights)
     name = _arch_name(arch)
     try: learn = vision_learner(dls, arch, pretrained=weights == 'imagenet', **kwargs)
