@@ -2,12 +2,17 @@
 from fastai.vision.all import *
 
 # ours last, so that our names win
-from .draw import *
 from .about import *
-from .memory import *
 from .processes import *
 from .atomic import *
+from .console import *
+from .plain import *
+from .memory import *
+from .draw import *
+from .lettering import *
 from .photos import *
+from .folders import *
+from .splits import *
 from .layout import *
 from .data import *
 from .weights import *
@@ -15,6 +20,7 @@ from .fastbody import *
 from .body import *
 from .cache import *
 from .features import *
+from .items import *
 from .frozen import *
 from .head import *
 from .learner import *

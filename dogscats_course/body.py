@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['split_head', 'feature_layers', 'probe_pictures', 'network_input', 'transforms_key', 'dtype_for', 'weights_key',
-           'CachedBody', 'cached_body', 'iter_features', 'pooled_features']
+           'CachedBody', 'cached_body', 'float_body', 'iter_features', 'pooled_features']
 
 # %% ../nbs/32_body.ipynb #08e3a2c6
 import hashlib
@@ -16,12 +16,12 @@ from weakref import WeakKeyDictionary
 import torch
 from fastai.vision.all import Flatten, rank_distrib, to_device
 from fastcore.all import defaults
-from fastprogress.fastprogress import progress_bar
 from torch import nn
 
 from .draw import draw_animal
 from .memory import InParts, held_memory
-from .photos import OpenPhoto, Photo
+from .console import progress
+from .data import OpenPhoto, Photo
 from .fastbody import fast_body, fast_dtype, float_dtype
 
 # %% ../nbs/32_body.ipynb #56e690a1
@@ -57,6 +57,7 @@ def network_input(
     images:list, # N PIL pictures
 )->torch.Tensor: # N×3×H×W float32 on the DataLoader's device
     "Send pictures through the transforms of `dl`, and return what the network then sees"
+    dl.before_iter()
     x = torch.stack([dl.after_item((Photo.create(im),))[0] for im in images])
     return dl.after_batch((to_device(x, dl.device),))[0].as_subclass(torch.Tensor)
 
@@ -80,12 +81,11 @@ def _device(learn): return next(learn.model.parameters()).device
 
 def dtype_for(
     learn, # a Learner of `vgg_learner` or `vision_learner`
-    n:int, # photos
-)->str: # 'bfloat16', 'int8' or 'float32'
-    "Return the dtype that is fastest for `n` photos: `fast_dtype`, but no int8 for a few"
-    dtype = fast_dtype(_device(learn))
-    if dtype == 'int8' and n < _int8_min_photos: return float_dtype(_device(learn))
-    return dtype
+    n_train:int=0, # photos, if a head will be trained on them; 0: photos that something will be said of
+)->str: # 'bfloat16', 'float32', or for many photos to train on 'int8'
+    "Return the dtype for features: `float_dtype`, so that answers agree; `fast_dtype` for many photos to train on"
+    choose = fast_dtype if n_train >= _int8_min_photos else float_dtype
+    return choose(_device(learn))
 
 # %% ../nbs/32_body.ipynb #7101265c
 def _batch_size(dl, device, pixels):
@@ -155,25 +155,41 @@ class CachedBody(NamedTuple):
     pixels:int # H·W of a photo, as the network sees it
 
 # %% ../nbs/32_body.ipynb #f4f0157c
-_bodies = WeakKeyDictionary() # a Learner's body -> {upto: (what its fast copy was made of, the copy)}
+_bodies = WeakKeyDictionary() # a Learner's body -> {name: (what its fast copy was made of, the copy)}
 
+def _kept(learn, name, made_of, make):
+    "Return the fast body that is kept as `name`; call `make` for another if it was not made of `made_of`"
+    kept = _bodies.setdefault(learn.model[0], {})
+    if name not in kept or kept[name][0] != made_of: kept[name] = made_of, make()
+    return kept[name][1]
+
+# %% ../nbs/32_body.ipynb #81d57a2a
 def cached_body(
     learn, # a Learner of `vgg_learner` or `vision_learner`
     dl, # a DataLoader of photos, as `learn.dls.test_dl` makes them
-    dtype:str=None, # 'bfloat16', 'int8' or 'float32'; by default `dtype_for` the photos of `dl`
+    dtype:str=None, # 'bfloat16', 'int8' or 'float32'; by default `float_dtype`'s
     upto:int=None, # only the first `upto` layers of a VGG; None: the whole body
 )->CachedBody: # (body, pixels)
     "Return a Learner's `fast_body`, made again only if its weights or the preprocessing have changed"
     body, _ = feature_layers(learn, upto)
     n = len(dl.dataset)
-    dtype = dtype or dtype_for(learn, n)
+    dtype = dtype or dtype_for(learn)
     x = _calibration_input(learn, dl, dtype)
     pixels = x[0, 0].numel()
     compile_bs = _batch_size(dl, x.device, pixels) if _pays_to_compile(dtype, x.device, n) else 0
     made_of = dtype, compile_bs, x.device, x.shape, x.cpu().double().sum().item(), weights_key(body)
-    cached = _bodies.setdefault(learn.model[0], {})
-    if upto not in cached or cached[upto][0] != made_of: cached[upto] = made_of, _make_body(body, x, dtype, compile_bs)
-    return CachedBody(cached[upto][1], pixels)
+    fast = _kept(learn, (upto, dtype), made_of, lambda: _make_body(body, x, dtype, compile_bs))
+    return CachedBody(fast, pixels)
+
+# %% ../nbs/32_body.ipynb #8ef8503f
+def float_body(
+    learn, # a Learner of `vgg_learner` or `vision_learner`
+)->nn.Module: # takes and returns float32
+    "Return a Learner's `fast_body` in `float_dtype`, for photos of any shape; made again if its weights change"
+    body, device = learn.model[0], _device(learn)
+    made_of = device, weights_key(body)
+    def make(): return fast_body(body, torch.zeros(1, 3, 64, 64, device=device), float_dtype(device))
+    return _kept(learn, 'any shape', made_of, make)
 
 # %% ../nbs/32_body.ipynb #5c1d6e95
 def _in_order(dl, device, pixels):
@@ -185,14 +201,14 @@ def _in_order(dl, device, pixels):
 # %% ../nbs/32_body.ipynb #8ea886d2
 def _with_progress(learn, dl):
     "Return `dl`, with a progress bar if `learn` shows any"
-    return progress_bar(dl, leave=False) if hasattr(learn, 'progress') and not rank_distrib() else dl
+    return progress(dl, what='batches') if hasattr(learn, 'progress') and not rank_distrib() else dl
 
 # %% ../nbs/32_body.ipynb #1f9012f2
 @torch.no_grad()
 def iter_features(
     learn, # a Learner of `vgg_learner` or `vision_learner`
     dl, # a DataLoader of photos, as `learn.dls.test_dl` makes them
-    dtype:str=None, # 'bfloat16', 'int8' or 'float32'; by default `dtype_for` the photos of `dl`
+    dtype:str=None, # 'bfloat16', 'int8' or 'float32'; by default `float_dtype`'s
     upto:int=None, # only the first `upto` layers of a VGG, their output unpooled; None: the whole body, pooled
 ): # yields (B×1,024 float32: the maximum of each channel, then the mean of each; B targets, or None if `dl` has none)
     "Compute the features of the photos of `dl`, batch by batch in their order, with no gradients and no augmentation"
@@ -211,7 +227,7 @@ def iter_features(
 def pooled_features(
     learn, # a Learner of `vgg_learner` or `vision_learner`
     dl, # a DataLoader of photos, as `learn.dls.test_dl` makes them
-    dtype:str=None, # 'bfloat16', 'int8' or 'float32'; by default `dtype_for` the photos of `dl`
+    dtype:str=None, # 'bfloat16', 'int8' or 'float32'; by default `float_dtype`'s
 )->tuple: # (N×1,024 float32, N targets or None)
     "Compute the features of all photos of `dl`"
     xs, ys = zip(*iter_features(learn, dl, dtype))

@@ -6,7 +6,8 @@
 __all__ = ['cache_folder', 'Rows', 'cache_table', 'clear_features']
 
 # %% ../nbs/33_cache.ipynb #2475b405
-import shutil, tempfile, uuid, zlib
+import os, re, shutil, tempfile, uuid, zlib
+from contextlib import suppress
 from functools import cache
 from itertools import chain
 from pathlib import Path
@@ -14,6 +15,8 @@ from typing import NamedTuple
 
 import numpy as np, pandas as pd, torch
 from platformdirs import user_cache_path
+
+from .console import say
 
 # %% ../nbs/33_cache.ipynb #301314bb
 def cache_folder()->Path: # it may not exist yet
@@ -39,10 +42,25 @@ def _pack(photos, x):
     rows['sum'] = [_checksum(r['photo'].tobytes(), r['x'].tobytes()) for r in rows]
     return rows
 
+# %% ../nbs/33_cache.ipynb #5efd3c8c
+def _row_files(folder):
+    "List the files of rows in `folder`; none if it cannot be read"
+    def is_ours(f): return re.fullmatch(r'\w+-[1-9]\d{0,7}', f.stem) and os.path.isfile(f)
+    try: return sorted(filter(is_ours, folder.glob('*.rows')))
+    except OSError: return []
+
 # %% ../nbs/33_cache.ipynb #913934d3
 def _file_dtype(file):
     "Return the type of the rows of `file`, whose name is like `run-1024.rows`"
     return _row_dtype(int(file.stem.split('-')[1]))
+
+# %% ../nbs/33_cache.ipynb #353b62ba
+def _mapped(file, dtype, n):
+    "Return the first `n` rows of an open file"
+    try: return np.memmap(file, dtype, 'r', shape=n)
+    except OSError:
+        file.seek(0)
+        return np.frombuffer(file.read(n*dtype.itemsize), dtype)
 
 # %% ../nbs/33_cache.ipynb #498de479
 def _intact(rows):
@@ -52,17 +70,17 @@ def _intact(rows):
 
 # %% ../nbs/33_cache.ipynb #bb8a33d2
 def _read_rows(file):
-    "Return the complete rows of a cache file, memory-mapped; a damaged file is removed, with a message, and gives none"
+    "Return the complete rows of a cache file; a damaged file is removed if it can be, with a message, and gives none"
     dtype = _file_dtype(file)
     n = file.stat().st_size//dtype.itemsize  # leaves out a part of a row at the end
     if not n: return np.empty(0, dtype)
-    rows = np.memmap(file, dtype, 'r', shape=n)
+    with file.open('rb') as f: rows = _mapped(f, dtype, n)
     ok = _intact(rows)
     good = ok.sum()
     if good and ok[:good].all(): return rows[:good]
-    print(f"The feature cache {file} is damaged: it is removed, and its features will be computed again.")
+    say(f"The feature cache {file} is damaged: its features will be computed again.")
     del rows  # Windows removes no file that is mapped
-    file.unlink(missing_ok=True)
+    with suppress(OSError): file.unlink()
     return np.empty(0, dtype)
 
 # %% ../nbs/33_cache.ipynb #db6de3fd
@@ -87,9 +105,9 @@ class _FileStat(NamedTuple):
     used:float=0 # when it was last written or used, in seconds since 1970
 
 def _file_stat(file):
-    "Return size and last use of `file`; zeros if another process has removed it"
+    "Return size and last use of `file`; zeros if it cannot be reached, as when another process has removed it"
     try: stat = file.stat()
-    except FileNotFoundError: return _FileStat()
+    except OSError: return _FileStat()
     return _FileStat(stat.st_size, stat.st_mtime)
 
 # %% ../nbs/33_cache.ipynb #cf794b87
@@ -97,57 +115,97 @@ _cache_bytes = 6*2**30 # 6 GiB: three million photos for the head, or 30,000 for
 
 def _evict(folder, spare):
     "Remove the files that were used longest ago, but not `spare`, until the rest is within the limit"
-    stats = {f: _file_stat(f) for f in folder.glob('*/*.rows')}
+    stats = {f: _file_stat(f) for d in folder.glob('*') for f in _row_files(d)}
     total = sum(o.size for o in stats.values())
     for f in sorted(stats, key=lambda f: stats[f].used):
         if total <= _cache_bytes: return
         if f == spare: continue
         total -= stats[f].size
-        try: f.unlink(missing_ok=True)
-        except OSError: pass  # in use, on Windows
+        with suppress(OSError): f.unlink()  # it may be gone, or somebody else's, or in use on Windows
 
 # %% ../nbs/33_cache.ipynb #887b4d1d
 def _fits(size, keys):
     "Return whether `size` bytes are within the limit, and within half of the disk that is free or used by `keys`"
     folder = cache_folder()
-    existing = next(d for d in (folder, *folder.parents) if d.exists())
-    theirs = (f for key in keys for f in (folder/key).glob('*.rows'))
-    room = shutil.disk_usage(existing).free + sum(_file_stat(f).size for f in theirs)
-    return size <= min(_cache_bytes, room/2)
+    existing = next(d for d in (folder, *folder.parents) if os.path.exists(d))
+    theirs = (f for key in keys for f in _row_files(folder/key))
+    try: free = shutil.disk_usage(existing).free
+    except OSError: return False
+    return size <= min(_cache_bytes, (free + sum(_file_stat(f).size for f in theirs))/2)
+
+# %% ../nbs/33_cache.ipynb #43678f21
+_told = set() # reasons that were said
+
+def _say_why(folder, error):
+    "Say that features cannot be cached in the folder above `folder`, once for each reason"
+    why = error.strerror or str(error)
+    if why not in _told: say(f"Features cannot be cached in {folder.parent} ({why}): they are kept until this program ends.")
+    _told.add(why)
 
 # %% ../nbs/33_cache.ipynb #502636da
 @cache
-def _process_folder(): return tempfile.TemporaryDirectory()
+def _process_folder(): return tempfile.TemporaryDirectory(prefix='dogscats_features_')
 
-def _writable_folder(folder):
-    "Make `folder` and return it; if it cannot be written to, return one that this process alone has"
+def _try_folder(folder):
+    "Make `folder`, and return whether it can be written to; if not, say why"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder): return folder
-    except OSError as e:
-        print(f"Features cannot be cached in {folder} ({e.strerror}): they are kept until this program ends.")
-        own = Path(_process_folder().name)/folder.name
-        own.mkdir(parents=True, exist_ok=True)
-        return own
+        with tempfile.TemporaryFile(dir=folder): return True
+    except OSError as e: _say_why(folder, e)
 
 # %% ../nbs/33_cache.ipynb #eb041d92
 def _key_folder(key):
-    "Return the folder of `key`, which can be written to"
-    return _writable_folder(cache_folder()/key)
+    "Return the folder of `key`, which it makes if it can"
+    folder = cache_folder()/key
+    _try_folder(folder)
+    return folder
+
+def _key_files(key):
+    "List the files of rows of `key`"
+    folders = [cache_folder()]
+    if _process_folder.cache_info().currsize: folders.append(Path(_process_folder().name))
+    return [f for folder in folders for f in _row_files(folder/key)]
+
+# %% ../nbs/33_cache.ipynb #26b7e6a1
+def _new_file(folder, width):
+    "Open a new file for rows of `width` features in `folder`, which is made again if `clear_features` has removed it"
+    folder.mkdir(parents=True, exist_ok=True)
+    return (folder/f'{uuid.uuid4().hex}-{width}.rows').open('w+b', buffering=0)
+
+def _append(out, rows):
+    "Write `rows` to the end of an open file"
+    data = memoryview(rows.tobytes())
+    while data: data = data[out.write(data):]
 
 # %% ../nbs/33_cache.ipynb #96edee0e
+def _write_file(folder, batches):
+    "Write an iterator of rows to a new file; return those on the disk, and an iterator of those that are not"
+    first, n = next(batches), 0
+    batches = chain([first], batches)
+    try: out = _new_file(folder, first['x'].shape[1])
+    except OSError as e: return _say_why(folder, e), batches
+    with out:
+        for rows in batches:
+            try: _append(out, rows)
+            except OSError as e:
+                _say_why(folder, e)
+                batches = chain([rows], batches)
+                break
+            n += len(rows)
+        table = _mapped(out, first.dtype, n) if n else None
+    with suppress(OSError): _evict(folder.parent, spare=Path(out.name))
+    return table, batches
+
+# %% ../nbs/33_cache.ipynb #8a5be0ee
 def _write_rows(folder, batches):
-    "Write an iterator of rows to a new file in `folder`, one batch at a time; return all of them, memory-mapped"
-    first = next(batches)
-    folder.mkdir(parents=True, exist_ok=True)  # `clear_features` may have removed it
-    file = folder/f'{uuid.uuid4().hex}-{first["x"].shape[1]}.rows'
-    with file.open('w+b') as out:
-        for rows in chain([first], batches):
-            out.write(rows.tobytes())
-            out.flush()
-        table = np.memmap(out, first.dtype, 'r')
-    _evict(folder.parent, spare=file)
-    return table
+    "Write an iterator of rows to `folder`, batch by batch, or keep them elsewhere; return all, as a list of tables"
+    table, batches = _write_file(folder, batches)
+    tables = [table]
+    if (rows := next(batches, None)) is not None:
+        with suppress(OSError): folder = Path(_process_folder().name)/folder.name
+        table, batches = _write_file(folder, chain([rows], batches))
+        tables += [table, *batches]
+    return [t for t in tables if t is not None and len(t)]
 
 # %% ../nbs/33_cache.ipynb #98122124
 def _table_row(file):
@@ -160,15 +218,15 @@ def _table_row(file):
 # %% ../nbs/33_cache.ipynb #bfac471e
 def cache_table()->pd.DataFrame: # key (its first 8 digits), photos, megabytes, used
     "List the files in the cache, one row per file, the last used first"
-    rows = [_table_row(f) for f in cache_folder().glob('*/*-*.rows')]
+    rows = [_table_row(f) for folder in cache_folder().glob('*') for f in _row_files(folder)]
     table = pd.DataFrame(rows, columns=['key', 'photos', 'megabytes', 'used'])
     return table.sort_values('used', ascending=False, kind='stable', ignore_index=True)
 
 # %% ../nbs/33_cache.ipynb #1eaaf844
 def clear_features():
     "Remove all features from the cache"
-    for f in cache_folder().glob('*/*.rows'):
-        try: f.unlink(missing_ok=True)
-        except OSError: print(f"{f} is in use, and was not removed.")  # on Windows
-    for d in cache_folder().glob('*/'):
-        if not any(d.iterdir()): d.rmdir()
+    for folder in cache_folder().glob('*'):
+        for f in _row_files(folder):
+            try: f.unlink(missing_ok=True)
+            except OSError as e: say(f"{f} was not removed ({e.strerror or e}).")  # in use, on Windows
+        with suppress(OSError): folder.rmdir()  # only if nothing else is in it

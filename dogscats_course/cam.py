@@ -15,14 +15,18 @@ from captum.attr import LayerAttribution, LayerGradCam
 from fastai.vision.all import show_image
 from torch import nn
 
+from .console import path_text, say
 from .head import class_probs
+from .items import item_files
+from .lettering import class_labels, lettering, wrapped
+from .photos import photo_error
 from .score import prediction_text, worst_predictions
 
 # %% ../nbs/51_cam.ipynb #59e683cb
 def _last_maps(body):
     "Return the layer whose output is the body's last maps, before a final pooling halves them"
-    *_, before, last = (l for l in body.modules() if not list(l.children()))
-    return before if isinstance(last, nn.MaxPool2d) else body
+    layers = [l for l in body.modules() if not list(l.children())]
+    return layers[-2] if isinstance(layers[-1], nn.MaxPool2d) else body
 
 # %% ../nbs/51_cam.ipynb #e963d2f9
 def _batch_maps(grad_cam, x, classes):
@@ -67,14 +71,31 @@ def _given_photos(learn, files):
     probs, _ = class_probs(learn, learn.dls.test_dl(files))
     return files, probs
 
+# %% ../nbs/51_cam.ipynb #7ae6cd30
+def _still_there(files):
+    "Return the indices of the photos that can be opened, and tell why the others cannot"
+    errors = [photo_error(f) for f in files]
+    for f, error in zip(files, errors):
+        if error: say(f"{path_text(f)} is left out: {error}.")
+    return [i for i, error in enumerate(errors) if not error]
+
 # %% ../nbs/51_cam.ipynb #a7fd9772
 def _worst_photos(learn, n):
     "Return files, N×K probabilities and true classes of the worst mistakes; without any, of the least sure photos"
     probs, targets = class_probs(learn)
     idxs, are_mistakes = worst_predictions(learn, n)
-    if not are_mistakes: print(f"None of the {len(targets)} validation photos is wrong: these are the least sure.")
-    files = [learn.dls.valid_ds.items[i] for i in idxs]
-    return files, probs[idxs], [learn.dls.vocab[targets[i]] for i in idxs]
+    if not are_mistakes: say(f"None of the {len(targets)} validation photos is wrong: these are the least sure.")
+    files = item_files(learn.dls.valid_ds)
+    idxs = [idxs[i] for i in _still_there([files[i] for i in idxs])]
+    if not idxs: raise ValueError("There are no photos to show.")
+    return [files[i] for i in idxs], probs[idxs], [learn.dls.vocab[targets[i]] for i in idxs]
+
+# %% ../nbs/51_cam.ipynb #ba47b4c4
+def _titles(vocab, probs, actual):
+    "Return the titles of photos, from their N×K probabilities and their N true classes or `None`s"
+    labels = dict(zip(vocab, class_labels(vocab)))
+    def title(p, c): return wrapped(prediction_text(labels[vocab[p.argmax()]], p.max(), labels.get(c)))
+    return [title(p, c) for p, c in zip(probs, actual)]
 
 # %% ../nbs/51_cam.ipynb #16ae94ec
 def show_cam(
@@ -82,14 +103,17 @@ def show_cam(
     files:list=None, # paths of photos; by default the worst mistakes on the validation photos
     n:int=5, # mistakes to show, at most
 ):
-    "Show each photo under its prediction, and below it where the network looked for that"
+    """Show each photo under its prediction, and below it where the network looked for that
+
+    Raises `ValueError` if there is no photo to show, and `PhotoError` if one of `files` cannot be opened."""
     if files is None: files, probs, actual = _worst_photos(learn, n)
     else:
         files, probs = _given_photos(learn, files)
         actual = [None]*len(files)
-    vocab, predictions = learn.dls.vocab, probs.argmax(1).tolist()
-    photos, maps = cam_maps(learn, files, predictions)
-    fig, axs = plt.subplots(2, len(files), figsize=(2.4*len(files), 5.6), layout='constrained', squeeze=False)
-    for photo, m, p, label, (above, below) in zip(photos, maps, probs, actual, axs.T):
-        show_image(photo, ax=above, title=prediction_text(vocab[p.argmax()], p.max(), label))
-        show_image(overlay(photo, m), ax=below)
+    photos, maps = cam_maps(learn, files, probs.argmax(1).tolist())
+    titles = _titles(learn.dls.vocab, probs, actual)
+    with lettering(titles):
+        fig, axs = plt.subplots(2, len(files), figsize=(2.4*len(files), 5.6), layout='constrained', squeeze=False)
+        for photo, m, title, (above, below) in zip(photos, maps, titles, axs.T):
+            show_image(photo, ax=above, title=title)
+            show_image(overlay(photo, m), ax=below)

@@ -18,6 +18,7 @@ from sklearn.preprocessing import StandardScaler
 
 from .about import require
 from .photos import open_photo
+from .items import item_files
 from .frozen import split_features
 from .head import head_probs
 from .score import prediction_text
@@ -50,7 +51,7 @@ def worst_losses(
     x, targets = split_features(learn, ds_idx)
     targets, vocab = targets.cpu().numpy(), np.array(learn.dls.vocab)
     probs = head_probs(learn, x).numpy() if ds_idx else _held_out_probs(x[:].cpu().numpy(), targets, vocab)
-    df = pd.DataFrame(dict(file=list(learn.dls[ds_idx].dataset.items), label=vocab[targets]))
+    df = pd.DataFrame(dict(file=item_files(learn.dls[ds_idx].dataset), label=vocab[targets]))
     df = df.assign(prediction=vocab[probs.argmax(1)], confidence=probs.max(1), loss=_losses(probs, targets))
     return df.sort_values('loss', ascending=False, kind='stable', ignore_index=True).head(n)
 

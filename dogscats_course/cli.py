@@ -6,59 +6,107 @@
 __all__ = ['main']
 
 # %% ../nbs/90_cli.ipynb #38d17a73
-import argparse, os, sys, time
+import argparse, errno, glob, os, re, signal, sys, tempfile, time, traceback
 from collections import Counter
-from contextlib import nullcontext, suppress
+from contextlib import contextmanager, nullcontext, redirect_stderr, redirect_stdout, suppress
 from functools import partial
 from pathlib import Path
 
 from . import __version__
+from .console import SafeOutput, path_text, say
 
 # %% ../nbs/90_cli.ipynb #b824cee2
 def _command(commands, name, run, summary, example):
     "Add a command to `commands`, and return its parser; `run` will be called with the parsed arguments"
     parser = commands.add_parser(name, help=summary, description=summary, epilog=f'example: {example}')
+    parser.add_argument('--debug', action='store_true', default=argparse.SUPPRESS,
+                        help='if there is an error, show where in the program')
     parser.set_defaults(run=run)
     return parser
 
 # %% ../nbs/90_cli.ipynb #100b6898
-def _at_least(least):
-    "Return an argparse type for whole numbers from `least` on"
+def _number(least, most=10**9, why=''):
+    "Return an argparse type for whole numbers from `least` to `most`"
     def number(text):
+        shown = text if len(text) < 30 else f'{text[:30]}…'
         try: value = int(text)
-        except ValueError: raise argparse.ArgumentTypeError(f'{text!r} is not a whole number')
-        if value < least: raise argparse.ArgumentTypeError(f'must be at least {least}, not {value}')
+        except ValueError: raise argparse.ArgumentTypeError(f'{shown!r} is not a whole number')
+        if value < least: raise argparse.ArgumentTypeError(f'must be at least {least}, not {shown}')
+        if value > most: raise argparse.ArgumentTypeError(f'must be at most {most:,}{why}, not {shown}')
         return value
     return number
 
+# %% ../nbs/90_cli.ipynb #aa8243d4
+def _paths(text):
+    "Return the paths that an argument stands for"
+    if not text: raise argparse.ArgumentTypeError('must not be empty')
+    if os.path.lexists(text): return [text]
+    home = os.path.expanduser(text)
+    return sorted(glob.glob(home, recursive=True)) or [home]
+
+def _one_path(text):
+    "Return the one path that an argument stands for"
+    found = _paths(text)
+    if len(found) > 1: raise argparse.ArgumentTypeError(f'{text} matches {len(found)} files or folders: name one')
+    return found[0]
+
+# %% ../nbs/90_cli.ipynb #2c0afa08
+def _new_path(text):
+    "Return the path that an argument stands for, which need not exist"
+    if not text: raise argparse.ArgumentTypeError('must not be empty')
+    return text if os.path.lexists(text) else os.path.expanduser(text)
+
 # %% ../nbs/90_cli.ipynb #6deaf953
-def _weights(text): return None if text == 'none' else text
+def _data(text): return text if text in ('drawn', 'sample', 'full') else _one_path(text)
+def _weights(text):
+    if text == 'none': return
+    return text if text in ('auto', 'bundled', 'imagenet') else _one_path(text)
 
 # %% ../nbs/90_cli.ipynb #b2513adb
-def _run_folder(out):
-    "Make and return a new folder below `out`, named by date and time"
-    base = Path(out)/time.strftime('%Y-%m-%d_%H-%M-%S')
-    for i in range(1, 100):
+def _reserve(base):
+    "Make the folder `base`, or `base` with a number; return it and the file in it that tells whose it is"
+    from dogscats_course.atomic import temporary_name
+    for i in range(1, 10_000):
         folder = base if i == 1 else base.with_name(f'{base.name}_{i}')
-        with suppress(FileExistsError):  # of a run that began in the same second
+        with suppress(FileExistsError, FileNotFoundError):  # taken, or swept at once by another process
             folder.mkdir(parents=True)
-            return folder
+            mark = temporary_name(folder/'run')
+            mark.touch()
+            return folder, mark
+    raise FileExistsError(f"There are too many runs in {base.parent}: name another folder with --out.")
+
+# %% ../nbs/90_cli.ipynb #9d54287a
+def _sweep_runs(out):
+    "Remove the folders of runs from the folder `out` that are empty because their process was killed"
+    from dogscats_course.atomic import sweep_parts
+    for f in Path(out).glob('????-??-??_??-??-??*'):
+        if not re.fullmatch(r'[\d_-]{19}(_\d+)?', f.name) or f.is_symlink(): continue
+        sweep_parts(f)
+        with suppress(OSError): f.rmdir()
+
+# %% ../nbs/90_cli.ipynb #8ebdb5be
+@contextmanager
+def _run_folder(out):
+    "Yield a new folder below `out`, named by date and time; remove it if nothing was written into it"
+    from dogscats_course.atomic import new_parents
+    if os.path.lexists(out) and not os.path.isdir(out): raise NotADirectoryError(f"{out} is not a folder: name one.")
+    base = Path(out)/time.strftime('%Y-%m-%d_%H-%M-%S')
+    with new_parents(base):
+        _sweep_runs(out)
+        folder, mark = _reserve(base)
+        try: yield folder
+        finally:
+            with suppress(OSError): mark.unlink()
+            with suppress(OSError): folder.rmdir()
 
 # %% ../nbs/90_cli.ipynb #b2a18f4e
 def _point_latest(run):
     "Make `latest`, beside the folder `run`, a link to it, unless something else has that name"
-    latest, new = run.with_name('latest'), run.with_name(f'.latest-{os.getpid()}')
+    from dogscats_course.atomic import atomic_file
+    latest = run.with_name('latest')
     if latest.exists() and not latest.is_symlink(): return
-    try:
-        new.symlink_to(run.name, target_is_directory=True)
-        new.replace(latest)
-    except OSError: new.unlink(missing_ok=True)
-
-# %% ../nbs/90_cli.ipynb #8ebdb5be
-def _remove_empty(*folders):
-    "Remove the folders, in order, up to the first that is not empty or does not exist"
-    with suppress(OSError):
-        for folder in folders: Path(folder).rmdir()
+    with suppress(OSError), atomic_file(latest, overwrite=True) as tmp:
+        tmp.symlink_to(run.name, target_is_directory=True)
 
 # %% ../nbs/90_cli.ipynb #e64cb3b7
 def _train_command(args):
@@ -66,49 +114,55 @@ def _train_command(args):
     matplotlib.use('Agg')  # pictures go to files: no screen is needed
     from fastai.vision.all import rank_distrib
     from dogscats_course.train import train_classifier
-    options = {k: v for k, v in vars(args).items() if k not in ('run', 'data', 'out')}
-    run = None if rank_distrib() else _run_folder(args.out)
-    try: train_classifier(args.data, out=run, **options)
-    except BaseException:
-        _remove_empty(*filter(None, [run, args.out]))
-        raise
-    if not run: return
-    _point_latest(run)
-    print(f'Model, figures, predictions and pictures of its mistakes: {run}')
+    options = {k: v for k, v in vars(args).items() if k not in ('run', 'debug', 'data', 'out')}
+    with nullcontext() if rank_distrib() else _run_folder(args.out) as run:
+        train_classifier(args.data, out=run, **options)
+        if not run: return
+        _point_latest(run)
+        say(f'Model, figures, predictions and pictures of its mistakes: {run}')
 
 # %% ../nbs/90_cli.ipynb #e2f975a2
 def _add_train(commands):
     train = _command(commands, 'train', _train_command, 'Train a classifier and write a run folder.',
                      'dogscats train ~/photos --epochs 5 --limit 500')
     option = train.add_argument
-    option('data', nargs='?', default='drawn', metavar='DATA',
-           help='drawn (default), sample, full, or a folder of photos: with train and valid, or with one folder per class')
-    option('--epochs', type=_at_least(1), default=5, metavar='N', help='epochs of the head (default 5)')
-    option('--fine-tune', type=_at_least(0), metavar='N',
+    option('data', nargs='?', type=_data, default='drawn', metavar='DATA',
+           help='drawn (default), sample, full, or a folder of photos: with train and valid, or one folder per class')
+    option('--epochs', type=_number(1, 100_000), default=5, metavar='N', help='epochs of the head (default 5)')
+    option('--fine-tune', type=_number(0, 100_000), metavar='N',
            help='epochs of the whole network after that (default: 1 on a GPU, 0 on a CPU)')
     option('--weights', type=_weights, default='auto', help='auto (default), bundled, imagenet, none, or a file')
-    option('--size', type=_at_least(32), default=224, metavar='PIXELS', help='pixels per side (default 224)')
-    option('--bs', type=_at_least(1), default=64, metavar='N', help='photos per batch (default 64)')
-    option('--seed', type=_at_least(0), default=42, metavar='N',
+    option('--size', type=_number(32, 4096, ' (for which one photo takes 4 GB of memory)'), default=224,
+           metavar='PIXELS', help='pixels per side (default 224)')
+    option('--bs', type=_number(1), default=64, metavar='N', help='photos per batch (default 64)')
+    option('--seed', type=_number(0, 2**32 - 1), default=42, metavar='N',
            help='determines the split, the order and the initial head (default 42)')
-    option('--limit', type=_at_least(1), metavar='N', help='at most N photos per class and split, for a quick try')
-    option('--out', default='runs', metavar='FOLDER', help='where the run folder is created (default runs)')
+    option('--limit', type=_number(1), metavar='N', help='at most N photos per class and split, for a quick try')
+    option('--out', type=_new_path, default='runs', metavar='FOLDER',
+           help='where the run folder is created (default runs)')
 
 # %% ../nbs/90_cli.ipynb #bd957091
 def _check_csv(file):
-    "Raise `FileExistsError` if `file` exists, and `FileNotFoundError` if there is no folder for it"
+    "Raise `OSError` if `file` exists, or cannot be written"
     from dogscats_course.atomic import check_new
-    check_new(file)
     folder = Path(file).absolute().parent
     if not folder.is_dir(): raise FileNotFoundError(f"There is no folder {folder} to write {file} into.")
+    check_new(file)
+    try:
+        with tempfile.TemporaryFile(dir=folder) as f: f.write(b' ')
+    except OSError as e: raise OSError(f"{file} cannot be written ({e.strerror or e}): choose another name.") from None
 
 # %% ../nbs/90_cli.ipynb #42f56e7c
 def _write_csv(predictions, file):
     "Write the table of `predict_files`, and print how many photos of each class it has"
     from dogscats_course.atomic import atomic_file
-    with atomic_file(file) as tmp: predictions.to_csv(tmp, index=False)
+    try:
+        with atomic_file(file) as tmp: predictions.to_csv(tmp, index=False)
+    except OSError:
+        _print_predictions(predictions)
+        raise
     counts = ', '.join(f'{n} {c}' for c, n in predictions.label.value_counts().items())
-    print(f"{len(predictions)} photos: {counts}. Written to {file}")
+    say(f"{len(predictions)} photos: {counts}. Written to {file}")
 
 # %% ../nbs/90_cli.ipynb #f0eb2f95
 def _print_predictions(predictions):
@@ -116,7 +170,7 @@ def _print_predictions(predictions):
     from dogscats_course.about import percent
     if not predictions.error.any(): predictions = predictions.drop(columns='error')
     formatters = {c: partial(percent, digits=1) for c in predictions.select_dtypes('number')}
-    print(predictions.fillna({'label': ''}).to_string(index=False, formatters=formatters, na_rep=''))
+    say(predictions.fillna({'label': ''}).to_string(index=False, formatters=formatters, na_rep=''))
 
 # %% ../nbs/90_cli.ipynb #14460850
 def _predict_command(args):
@@ -124,25 +178,28 @@ def _predict_command(args):
     from dogscats_course.share import load_classifier
     if args.csv: _check_csv(args.csv)
     learn = load_classifier(args.model)
-    with nullcontext() if sys.stdout.isatty() else learn.no_bar(): predictions = predict_files(learn, args.photos)
+    predictions = predict_files(learn, [f for found in args.photos for f in found])
+    predictions['file'] = [path_text(f) for f in predictions.file]
     if args.csv: _write_csv(predictions, args.csv)
     else: _print_predictions(predictions)
     n_bad = int((predictions.error != '').sum())
-    if n_bad: print(f"dogscats: {n_bad} of {len(predictions)} could not be read.", file=sys.stderr)
+    if n_bad: say(f"dogscats: {n_bad} of {len(predictions)} could not be read.", file=sys.stderr)
     return 2 if n_bad == len(predictions) else 0
 
 # %% ../nbs/90_cli.ipynb #983435e1
 def _add_predict(commands):
     predict = _command(commands, 'predict', _predict_command, 'Predict what photos show.',
                        'dogscats predict runs/latest/model ~/photos --csv photos.csv')
-    predict.add_argument('model', metavar='MODEL', help='folder of a saved classifier, such as runs/latest/model')
-    predict.add_argument('photos', nargs='+', metavar='PHOTOS', help='photos, or folders of photos')
-    predict.add_argument('--csv', metavar='FILE', help='write one row per photo to FILE instead of printing a table')
+    option = predict.add_argument
+    option('model', type=_one_path, metavar='MODEL', help='folder of a saved classifier, such as runs/latest/model')
+    option('photos', nargs='+', type=_paths, metavar='PHOTOS',
+           help='photos, folders of photos, or patterns such as "*.jpg"')
+    option('--csv', type=_new_path, metavar='FILE', help='write one row per photo to FILE instead of printing a table')
 
 # %% ../nbs/90_cli.ipynb #6395fad9
 def _print_layout(path):
     from dogscats_course.layout import check_layout
-    print(check_layout(path).to_string(index=False))
+    say(check_layout(path).to_string(index=False))
 
 # %% ../nbs/90_cli.ipynb #bf629066
 def _check_command(args): _print_layout(args.path)
@@ -150,14 +207,14 @@ def _check_command(args): _print_layout(args.path)
 def _add_check(commands):
     check = _command(commands, 'check', _check_command, 'Report what a folder holds, or what is wrong with its layout.',
                      'dogscats data check ~/photos')
-    check.add_argument('path', metavar='PATH')
+    check.add_argument('path', type=_one_path, metavar='PATH')
 
 # %% ../nbs/90_cli.ipynb #9749ab2d
 def _data_command(args):
     from dogscats_course.data import dogscats
     path = dogscats(args.which)
     _print_layout(path)
-    print(path)
+    say(path)
 
 def _add_sets(commands):
     summaries = dict(drawn='Draw cats and dogs on this machine; needs no network.',
@@ -166,19 +223,30 @@ def _add_sets(commands):
     for name, summary in summaries.items():
         _command(commands, name, _data_command, summary, f'dogscats data {name}').set_defaults(which=name)
 
+# %% ../nbs/90_cli.ipynb #97dad5a4
+def _pair(text):
+    "Return the two numbers of `A,B`"
+    parts = text.split(',')
+    if len(parts) != 2: raise argparse.ArgumentTypeError(f'{text[:30]!r} must be two numbers, such as 100,50')
+    return tuple(map(_number(0), parts))
+
 # %% ../nbs/90_cli.ipynb #e59998bf
 def _sort_kaggle_command(args):
     from dogscats_course.kaggle import sort_kaggle
-    path = sort_kaggle(args.zip, args.dest)
+    path = sort_kaggle(args.zip, args.dest, valid=args.valid, sample=args.sample)
     _print_layout(path)
-    print(path)
+    say(path)
 
 def _add_sort_kaggle(commands):
     sort = _command(commands, 'sort-kaggle', _sort_kaggle_command,
                     "Sort Kaggle's Dogs vs. Cats into train, valid, sample and test1.",
                     'dogscats data sort-kaggle dogs-vs-cats.zip data/dogscats')
-    sort.add_argument('zip', metavar='ZIP', help="Kaggle's zip, or the folder that it was unpacked to")
-    sort.add_argument('dest', metavar='DEST', help='folder to create')
+    option = sort.add_argument
+    option('zip', type=_one_path, metavar='ZIP', help="Kaggle's zip, or the folder that it was unpacked to")
+    option('dest', type=_new_path, metavar='DEST', help='folder to create')
+    option('--valid', type=_number(1), default=1000, metavar='N', help='photos per class for validation (default 1000)')
+    option('--sample', type=_pair, default=(100, 50), metavar='A,B',
+           help='photos per class in the train and valid of sample (default 100,50)')
 
 # %% ../nbs/90_cli.ipynb #a4008490
 def _cache_command(args):
@@ -186,8 +254,8 @@ def _cache_command(args):
     if args.clear: clear_features()
     table = cache_table()
     formatters = dict(megabytes='{:.1f}'.format, used='{:%Y-%m-%d %H:%M}'.format)
-    print(table.to_string(index=False, formatters=formatters) if len(table) else 'No features are cached.')
-    print(cache_folder())
+    say(table.to_string(index=False, formatters=formatters) if len(table) else 'No features are cached.')
+    say(cache_folder())
 
 def _add_cache(commands):
     cache = _command(commands, 'cache', _cache_command, 'Show the cached features of photos, or clear them.',
@@ -208,20 +276,20 @@ def _print_states(states, dest):
     "Print what `copy_lessons` returned for the folder `dest`"
     counts = Counter(states.values())
     summary = ', '.join(f'{counts[state]} {words}' for state, words in _state_words.items() if counts[state])
-    print(f'{len(states)} lessons in {dest}: {summary}.')
+    say(f'{len(states)} lessons in {dest}: {summary}.')
     yours = ', '.join(str(Path(dest)/name) for name, state in states.items() if state == 'yours')
-    if yours: print(f'Your changes are kept: {yours}. For a fresh copy, name another folder.')
+    if yours: say(f'Your changes are kept: {yours}. For a fresh copy, name another folder.')
 
 # %% ../nbs/90_cli.ipynb #a581085a
 def _lessons_command(args):
     from dogscats_course.course import copy_lessons
     _print_states(copy_lessons(args.dest, args.clear), args.dest)
-    print(f'Open them: jupyter lab "{args.dest}"' if ' ' in args.dest else f'Open them: jupyter lab {args.dest}')
+    say(f'Open them: jupyter lab "{args.dest}"' if ' ' in args.dest else f'Open them: jupyter lab {args.dest}')
 
 def _add_lessons(commands):
     lessons = _command(commands, 'lessons', _lessons_command, 'Copy the lessons to a folder, to work in them.',
                        'dogscats lessons my_lessons --clear')
-    lessons.add_argument('dest', nargs='?', default='lessons', metavar='DEST',
+    lessons.add_argument('dest', nargs='?', type=_new_path, default='lessons', metavar='DEST',
                          help='the folder (default lessons); lessons in it that you have changed are left alone')
     lessons.add_argument('--clear', action='store_true', help='leave out the outputs, to type along')
 
@@ -271,7 +339,7 @@ def _doctor_command(args):
     from dogscats_course.weights import vgg_weights
     vgg_weights('bundled')  # raises `ValueError` if the file is damaged
     rows = {**versions(), **_machine(), **_files()}
-    for what, value in rows.items(): print(f'{what:18} {value}')
+    for what, value in rows.items(): say(f'{what:18} {value}')
 
 def _add_doctor(commands):
     _command(commands, 'doctor', _doctor_command,
@@ -283,19 +351,111 @@ def _parser():
     parser = argparse.ArgumentParser(prog='dogscats', epilog='example: dogscats train',
         description='Tell dogs from cats, or any classes of photos, one folder per class.')
     parser.add_argument('--version', action='version', version=f'dogscats {__version__}')
+    parser.add_argument('--debug', action='store_true', help='if there is an error, show where in the program')
     commands = parser.add_subparsers(required=True, metavar='COMMAND')
     for add in (_add_train, _add_predict, _add_data, _add_lessons, _add_doctor): add(commands)
     return parser
 
+# %% ../nbs/90_cli.ipynb #407ee485
+def _sentence(error):
+    "Return what an error says"
+    if not isinstance(error, OSError) or not error.strerror: return str(error) or type(error).__name__
+    name = error.filename
+    if isinstance(name, bytes): name = os.fsdecode(name)
+    return f'{error.strerror}.' if name is None else f'{error.strerror}: {path_text(name)}.'
+
+# %% ../nbs/90_cli.ipynb #7874d7bd
+def _is_foreseen(error):
+    "Return whether an error is one for people: about files, or raised by this package on purpose"
+    if isinstance(error, OSError) or type(error).__module__.startswith('dogscats_course'): return True
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    ours = bool(frames) and frames[-1].f_globals.get('__name__', '').startswith('dogscats_course')
+    return ours and isinstance(error, (ValueError, ImportError))
+
+# %% ../nbs/90_cli.ipynb #50c70baa
+def _is_memory(error):
+    "Return whether an error, or one that it hides, is that memory has run out"
+    if error is None: return False
+    words = re.search("out of memory|can't allocate memory|[Cc]annot allocate memory", str(error))
+    return isinstance(error, MemoryError) or bool(words) or _is_memory(error.__context__)
+
+# %% ../nbs/90_cli.ipynb #ee05f7d1
+def _explain(error):
+    "Return a sentence or two for any error"
+    if _is_foreseen(error): return _sentence(error)
+    if _is_memory(error): return ("There is too little memory for this: close other programs. "
+        "To train, try a smaller --size or --bs.")
+    if m := re.search(r'([\w ]+) \(os error \d+\)', str(error)): return f'{m[1].strip()}.'  # in the words of Rust
+    from dogscats_course.about import repository_url
+    line = ' '.join([f'{type(error).__name__}:', *str(error).split()])[:150]
+    return (f"This was not foreseen ({line}). Please report it at {repository_url()}/issues, "
+        "with what the same command shows with --debug.")
+
+# %% ../nbs/90_cli.ipynb #7a1bb423
+@contextmanager
+def _signals_interrupt():
+    "Let the signals that end a program raise `KeyboardInterrupt` for a block of code, as Ctrl-C does"
+    pid = os.getpid()
+    def stop(number, frame):
+        signal.signal(number, signal.SIG_DFL if os.getpid() != pid else signal.SIG_IGN)
+        if os.getpid() != pid: os.kill(os.getpid(), number)
+        raise KeyboardInterrupt
+    signals = [getattr(signal, name) for name in ('SIGTERM', 'SIGHUP') if hasattr(signal, name)]
+    ours = [s for s in signals if signal.getsignal(s) == signal.SIG_DFL]  # `nohup` has it ignored
+    try:
+        with suppress(ValueError):  # not in the main thread, where a program cannot be told
+            for s in ours: signal.signal(s, stop)
+        yield
+    finally:
+        with suppress(ValueError):
+            for s in ours: signal.signal(s, signal.SIG_DFL)
+
+# %% ../nbs/90_cli.ipynb #cdb4122a
+def _run(argv):
+    "Run the command line, and return its status"
+    debug = os.environ.get('DOGSCATS_DEBUG', '0') not in ('', '0')
+    try:
+        with _signals_interrupt():
+            args = _parser().parse_args(argv)
+            debug = debug or args.debug
+            return args.run(args) or 0
+    except SystemExit as e: return 2 if e.code else 0  # of argparse
+    except KeyboardInterrupt:
+        say('\ndogscats: stopped. No half-written file is left.', file=sys.stderr)
+        return 130
+    except BaseException as e:  # a panic of a library in Rust is no `Exception`
+        if debug: traceback.print_exc()
+        say(f'dogscats: {_explain(e)}', file=sys.stderr)
+    return 2
+
+# %% ../nbs/90_cli.ipynb #9fd80d42
+def _open_standard_files():
+    "Open standard input, output and error to nowhere, as far as they are closed"
+    for number in range(3):
+        try: os.fstat(number)
+        except OSError: os.open(os.devnull, os.O_RDWR)
+
+# %% ../nbs/90_cli.ipynb #cf1205cb
+def _let_go(out):
+    "Write what `out` still holds; return the error if that failed, after which Python will not try again"
+    out.flush()
+    if not out.error: return
+    with suppress(OSError, ValueError, AttributeError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), out.stream.fileno())
+    gone = isinstance(out.error, ValueError) or out.error.errno in (errno.EPIPE, errno.EINVAL)  # of Windows
+    return None if gone else out.error
+
 # %% ../nbs/90_cli.ipynb #21ec32aa
 def main(
     argv:list=None, # the words after `dogscats`; by default those it was started with
-): # the exit status: 0 or None, 2 after an error, 130 when interrupted
-    "Run the command line"
-    args = _parser().parse_args(argv)
-    try: return args.run(args)
-    except (OSError, ValueError) as e: print(f'dogscats: {e}', file=sys.stderr)
-    except KeyboardInterrupt:
-        print('\ndogscats: stopped. No half-written file is left.', file=sys.stderr)
-        return 130
-    return 2
+)->int: # the exit status: 0, 2 after an error, 130 when interrupted
+    "Run the command line; this raises nothing"
+    _open_standard_files()
+    out, err = SafeOutput(sys.stdout), SafeOutput(sys.stderr)
+    with redirect_stdout(out), redirect_stderr(err):
+        status = _run(argv)
+        if lost := _let_go(out):
+            say(f'dogscats: the output could not be written: {_sentence(lost)}', file=err)
+            status = status or 2
+        _let_go(err)
+    return status

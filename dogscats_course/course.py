@@ -15,6 +15,7 @@ from nbdev.clean import clean_nb
 
 from .about import repository_url
 from .atomic import atomic_file
+from .console import path_text, say
 
 # %% ../nbs/80_course.ipynb #06836f3d
 def lessons_folder()->Path: # a folder of notebooks, with a folder per translation
@@ -67,14 +68,19 @@ def _lesson_copy(file, name, names, clear):
 # %% ../nbs/80_course.ipynb #0b52a242
 def _sha256(data): return hashlib.sha256(data).hexdigest()
 
+# %% ../nbs/80_course.ipynb #da7d9e37
+def _is_record(o): return isinstance(o, dict) and all(re.fullmatch('[0-9a-f]{64}', str(h)) for h in o.values())
+
 # %% ../nbs/80_course.ipynb #9019c59b
 _RECORD = '.dogscats_lessons.json' # beside the copies
 
 def _read_record(dest):
-    "Return {lesson: hash}; nothing if there is no record, or one that cannot be read"
-    try: record = json.loads((dest/_RECORD).read_text(encoding='utf-8'))
-    except (OSError, ValueError): return {}
-    return record if isinstance(record, dict) else {}
+    "Return {lesson: hash}, which is empty if there is no record, or None if the file of that name is not ours"
+    file = dest/_RECORD
+    if not os.path.lexists(file): return {}
+    try: record = json.loads(file.read_text(encoding='utf-8')) if file.is_file() else None
+    except (OSError, ValueError, RecursionError, MemoryError): return
+    return record if _is_record(record) else None
 
 # %% ../nbs/80_course.ipynb #83cdbb37
 def _copy_state(file, data, written):
@@ -87,9 +93,27 @@ def _copy_state(file, data, written):
 # %% ../nbs/80_course.ipynb #67a9f3b0
 def _check_dest(dest, source):
     "Raise `NotADirectoryError` for a file, and `ValueError` for the folder that the lessons come from"
-    if dest.exists() and not dest.is_dir(): raise NotADirectoryError(f"{dest} is a file: give the name of a folder.")
+    if os.path.lexists(dest) and not dest.is_dir(): raise NotADirectoryError(f"{dest} is a file: give the name of a folder.")
     if dest.resolve() == source.resolve():
         raise ValueError(f"{dest} is where the lessons come from: choose another folder.")
+
+# %% ../nbs/80_course.ipynb #32d3c83a
+def _copy_lesson(file, data, written):
+    "Write `data` to `file`, unless that is yours; return what became of it"
+    state = _copy_state(file, data, written)
+    if state in ('new', 'updated'):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_file(file, overwrite=True) as tmp: tmp.write_bytes(data)
+    return state
+
+# %% ../nbs/80_course.ipynb #3a8ff0fb
+def _write_record(dest, record):
+    "Write the record, unless the file of that name is not ours"
+    if _read_record(dest) is None: say(
+        f"{path_text(dest/_RECORD)} is not the record of these lessons, and stays as it is. Without one, a later version "
+        "cannot tell which lessons you have changed. It will leave them all as they are.")
+    else:
+        with atomic_file(dest/_RECORD, overwrite=True) as tmp: tmp.write_text(json.dumps(record, indent=1))
 
 # %% ../nbs/80_course.ipynb #3c09a491
 def copy_lessons(
@@ -101,13 +125,10 @@ def copy_lessons(
     Raises `NotADirectoryError` for a file, and `ValueError` for the folder that the lessons come from."""
     dest, source = Path(dest), lessons_folder()
     _check_dest(dest, source)
-    lessons, record, states = _lesson_files(source), _read_record(dest), {}
+    lessons, record, states = _lesson_files(source), _read_record(dest) or {}, {}
     for name, file in lessons.items():
         data = _lesson_copy(file, name, lessons, clear)
-        states[name] = _copy_state(dest/name, data, record.get(name))
-        if states[name] in ('new', 'updated'):
-            (dest/name).parent.mkdir(parents=True, exist_ok=True)
-            with atomic_file(dest/name, overwrite=True) as tmp: tmp.write_bytes(data)
+        states[name] = _copy_lesson(dest/name, data, record.get(name))
         if states[name] != 'yours': record[name] = _sha256(data)
-    with atomic_file(dest/_RECORD, overwrite=True) as tmp: tmp.write_text(json.dumps(record, indent=1))
+    _write_record(dest, record)
     return states

@@ -13,12 +13,15 @@ import matplotlib.pyplot as plt
 import numpy as np, pandas as pd
 from fastai.vision.all import show_image
 from fastcore.all import defaults, delegates, parallel
+from scipy.fft import dctn
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from .about import require
-from .photos import open_photo, readable_photos
-from .layout import find_photos
+from .console import say
+from .photos import PhotoError, open_photo
+from .layout import errors_of, find_photos, say_left_out
+from .lettering import drawable, lettering
 
 # %% ../nbs/72_duplicates.ipynb #c6a708a3
 _side = 16
@@ -30,12 +33,15 @@ def _phash(im):
     return imagehash.phash(im, hash_size=_side).hash
 
 # %% ../nbs/72_duplicates.ipynb #7a468521
+def _hash_row(file):
+    "Return 256 numbers: 1 for a bit of a photo's hash that is set, else -1; all 0 if it cannot be opened"
+    try: bits = _phash(open_photo(file, size=8*_side)).ravel()
+    except PhotoError: return np.zeros(_bits)
+    return np.where(bits, 1, -1)
+
 def _photo_hashes(files):
-    "Return N×256 float32: 1 for a bit that is set, and -1 for one that is not"
-    def one(f):
-        bits = _phash(open_photo(f, size=8*_side)).ravel()
-        return np.where(bits, 1, -1)
-    rows = parallel(one, files, threadpool=True, n_workers=defaults.cpus, progress=len(files) > 2000)
+    "Return N×256 float32, a `_hash_row` for each photo"
+    rows = parallel(_hash_row, files, threadpool=True, n_workers=defaults.cpus, progress=len(files) > 2000)
     return np.array(rows, dtype=np.float32).reshape(-1, _bits)
 
 # %% ../nbs/72_duplicates.ipynb #a243e303
@@ -49,16 +55,49 @@ def _close_pairs(hashes, distance, block=1000):
         found.append(np.stack([d, a + i, b + i]))
     return np.concatenate(found, axis=1)
 
+# %% ../nbs/72_duplicates.ipynb #69c03e25
+def _waves(im):
+    "Return how many of the waves that `_phash` looks at are there at all, from 0 to 1"
+    grey = np.asarray(im.convert('L').resize((4*_side, 4*_side)), dtype=float)
+    return (abs(dctn(grey, norm='ortho')[:_side, :_side]) > 3).mean()
+
+# %% ../nbs/72_duplicates.ipynb #5bb77ce3
+def _plain_colours(file):
+    "Return 48 numbers: NaN for a picture with something in it, and the colours of 4×4 fields for one without"
+    try: im = open_photo(file, size=8*_side)
+    except PhotoError: return np.full(48, np.inf)  # like no other
+    return np.full(48, np.nan) if _waves(im) > 0.5 else np.asarray(im.resize((4, 4)), dtype=float).ravel()
+
+def _without_plain(files, pairs, most=8):
+    "Return those of `_close_pairs` that are no plain pictures, or whose colours differ by at most `most` of 255"
+    idxs, where = np.unique(pairs[1:], return_inverse=True)
+    found = [files[i] for i in idxs]
+    colours = parallel(_plain_colours, found, threadpool=True, n_workers=defaults.cpus, progress=False)
+    a, b = np.array(colours).reshape(-1, 48)[where.reshape(2, -1)]
+    plain = np.isnan(a[:, 0]), np.isnan(b[:, 0])
+    with np.errstate(invalid='ignore'): near = abs(a - b).max(1) <= most
+    return pairs[:, plain[0] & plain[1] | near]
+
 # %% ../nbs/72_duplicates.ipynb #bcdce2ca
+def _real(folder): return Path(os.path.realpath(folder))
+
 def _photo_table(photos, **kwargs):
-    "Return the readable photos of a folder or a list, one row each: split, class, file"
+    "Return the photos of a folder, a table or a list that can be opened, one row each: split, class, file"
     if isinstance(photos, (str, os.PathLike)): df = find_photos(photos, **kwargs)
-    else: df = pd.DataFrame([('', f.parent.name, f) for f in map(Path, photos)], columns=['split', 'class', 'file'])
-    return df[df.file.isin(readable_photos(df.file))]
+    elif kwargs: raise TypeError(f"Only a folder can be given with {', '.join(kwargs)}.")
+    elif isinstance(photos, pd.DataFrame): df = photos
+    else:
+        files = list(map(Path, photos))
+        classes = [f.parent.name for f in files]
+        df = pd.DataFrame({'split': '', 'class': classes, 'file': files, 'error': errors_of(files)})
+    say_left_out(df)
+    df = df.loc[df.error == '', ['split', 'class', 'file']]
+    entry = [_real(f.parent)/f.name for f in df.file]
+    return df[~df.assign(file=entry).duplicated()].reset_index(drop=True)
 
 # %% ../nbs/72_duplicates.ipynb #1af1845c
 def near_duplicates(
-    photos, # a folder in the course's layout, or paths of photos
+    photos, # a folder in the course's layout, a table of `find_photos`, or paths of photos
     distance:int=56, # the most bits that may differ, of the hash's 256
     **kwargs, # for a folder: `valid_pct` and `seed` of `find_photos`
 )->pd.DataFrame: # one row per pair, the closest first: distance, split_a, class_a, file_a, split_b, class_b, file_b
@@ -67,7 +106,8 @@ def near_duplicates(
     Raises `ImportError` if ImageHash is missing, and `find_photos`' errors."""
     require('clean', 'imagehash')
     photos = _photo_table(photos, **kwargs)
-    d, a, b = _close_pairs(_photo_hashes(photos.file.tolist()), distance)
+    files = photos.file.tolist()
+    d, a, b = _without_plain(files, _close_pairs(_photo_hashes(files), distance))
     a, b = (photos.iloc[i].reset_index(drop=True) for i in (a, b))
     pairs = pd.concat([pd.Series(d, name='distance'), a.add_suffix('_a'), b.add_suffix('_b')], axis=1)
     return pairs.sort_values('distance', kind='stable', ignore_index=True)
@@ -75,7 +115,7 @@ def near_duplicates(
 # %% ../nbs/72_duplicates.ipynb #0c2c4df1
 @delegates(near_duplicates)
 def leaks(
-    path, # a folder in the course's layout
+    path, # a folder in the course's layout, or a table of `find_photos`
     **kwargs,
 )->pd.DataFrame: # as `near_duplicates` returns it
     "Find near-duplicates whose two photos lie in different splits: whatever is measured on them was learnt by heart"
@@ -85,23 +125,30 @@ def leaks(
 # %% ../nbs/72_duplicates.ipynb #a807b5ca
 def _photo_name(file, split, cls):
     "Return 'split, class' and, on a second line, the file's name, shortened if it is long"
-    name = file.name if len(file.name) < 25 else f'{file.name[:21]}...'
-    return f'{split}, {cls}\n{name}' if split else f'{cls}\n{name}'
+    name = drawable(file.name)
+    name = name if len(name) < 25 else f'{name[:21]}...'
+    return f'{split}, {drawable(cls)}\n{name}' if split else f'{drawable(cls)}\n{name}'
 
 # %% ../nbs/72_duplicates.ipynb #177537fe
+def _pair_titles(p):
+    "Return the titles of the two photos of a pair, a row of `near_duplicates`"
+    a, b = _photo_name(p.file_a, p.split_a, p.class_a), _photo_name(p.file_b, p.split_b, p.class_b)
+    a = f'{p.distance} bits differ\n{a}'
+    return f'CLASSES DIFFER\n{a}' if p.class_a != p.class_b and p.class_a and p.class_b else a, b
+
 def show_pairs(
     pairs, # from `near_duplicates` or `leaks`
     n:int=5, # the most pairs to show, from the first on
 ):
-    "Show pairs of photos, one above the other, each under its split, its class and its name"
+    "Show pairs of photos, one above the other, each under its split, class and name; raise `ValueError` without pairs"
     if not len(pairs): raise ValueError("There are no pairs to show.")
     pairs = pairs.head(n)
-    fig, axs = plt.subplots(2, len(pairs), figsize=(2.4*len(pairs), 6), layout='constrained', squeeze=False)
-    for (above, below), p in zip(axs.T, pairs.itertuples()):
-        title = f'{p.distance} bits differ\n{_photo_name(p.file_a, p.split_a, p.class_a)}'
-        if p.class_a != p.class_b and p.class_a and p.class_b: title = f'CLASSES DIFFER\n{title}'
-        show_image(open_photo(p.file_a), ax=above, title=title)
-        show_image(open_photo(p.file_b), ax=below, title=_photo_name(p.file_b, p.split_b, p.class_b))
+    titles = [_pair_titles(p) for p in pairs.itertuples()]
+    with lettering(sum(titles, ())):
+        fig, axs = plt.subplots(2, len(pairs), figsize=(2.4*len(pairs), 6), layout='constrained', squeeze=False)
+        for column, p, words in zip(axs.T, pairs.itertuples(), titles):
+            for ax, file, title in zip(column, (p.file_a, p.file_b), words):
+                show_image(open_photo(file), ax=ax, title=title)
 
 # %% ../nbs/72_duplicates.ipynb #a8a27531
 def _grouped(pairs):
@@ -117,26 +164,37 @@ def _grouped(pairs):
 _first_to_stay = 'test', 'valid', 'train', ''
 
 def _best_first(photos):
-    "Return `photos` in the order in which they should stay"
+    "Return `photos` in the order in which they should stay, with one path of each, and that of the file it leads to"
     rank = photos.split.map(_first_to_stay.index)
     smallness = [-f.stat().st_size for f in photos.file]
-    return photos.assign(rank=rank, smallness=smallness).sort_values(['rank', 'smallness', 'file'])
+    entry, real = [_real(f.parent)/f.name for f in photos.file], [Path(os.path.realpath(f)) for f in photos.file]
+    link = [e != r for e, r in zip(entry, real)]
+    photos = photos.assign(rank=rank, smallness=smallness, entry=entry, real=real, link=link)
+    return photos.sort_values(['link', 'rank', 'smallness', 'file'])
+
+# %% ../nbs/72_duplicates.ipynb #55a3338c
+def _may_go(photo, staying):
+    "Return whether `photo` is not what one of the `staying` photos leads to"
+    return all(s.real != photo.real or photo.link and not s.link for s in staying)
 
 # %% ../nbs/72_duplicates.ipynb #a989e053
+def _extra_in(group):
+    "Return the photos that may go of a group of copies, which is sorted by `_best_first`"
+    rows = list(group.drop_duplicates('entry').itertuples())
+    staying = [rows[0], *(o for o in group.itertuples() if o.split == 'test')]
+    return [o.file for o in rows[1:] if o.split != 'test' and _may_go(o, staying)]
+
 def extra_copies(
     pairs, # from `near_duplicates` or `leaks`
 )->list: # paths
     """List all but one photo of each group of copies: one in `test` stays, else one in `valid`, else the largest file
 
-    Photos of `test` are never listed. A group with photos of several classes is reported and left alone: one of its
-    labels is wrong."""
+    Photos of `test` are never listed, nor are files that a photo that stays is a link to; of a photo and a link to it,
+    the link is listed. A group with photos of several classes is reported and left alone: one label of it is wrong."""
     if not len(pairs): return []
-    extra, mixed = [], 0
-    for _, group in _best_first(_grouped(pairs)).groupby('group'):
-        rest = group.iloc[1:]
-        if len(set(group['class']) - {''}) > 1: mixed += 1
-        else: extra += rest.file[rest.split != 'test'].tolist()
-    if mixed:
-        print(f"Left alone: {mixed} group{'s' if mixed > 1 else ''} of copies with more than one class.",
+    groups = [group for _, group in _best_first(_grouped(pairs)).groupby('group')]
+    mixed = [len(set(group['class']) - {''}) > 1 for group in groups]
+    if n := sum(mixed):
+        say(f"Left alone: {n} group{'s' if n > 1 else ''} of copies with more than one class.",
             "Look at them with show_pairs, and decide which label is right.")
-    return extra
+    return [f for group, m in zip(groups, mixed) if not m for f in _extra_in(group)]

@@ -16,6 +16,7 @@ from torch import nn
 
 from .about import percent
 from .body import pooled_features
+from .console import say
 from .frozen import split_features
 from .head import class_probs, head_probs
 from .score import score_probs
@@ -27,7 +28,7 @@ def _print_gain(what, parts, average, targets):
     after = score_probs(average, targets)
     loss = f"log-loss {before['log_loss']:.4f} -> {after['log_loss']:.4f}"
     accuracy = f"accuracy {percent(before['accuracy'], 2)} -> {percent(after['accuracy'], 2)}"
-    print(f"{what}, on {len(targets)} validation photos: {loss}, {accuracy}.")
+    say(f"{what}, on {len(targets)} validation photos: {loss}, {accuracy}.")
 
 # %% ../nbs/70_ensemble.ipynb #33cd1cfc
 class _Mirror(Transform):
@@ -93,6 +94,8 @@ def ensemble(
     epochs:int=5, # of each head
 )->tuple: # (N×K probabilities, columns in the order of `learn.dls.vocab`; N targets, or None)
     "Average the probabilities of heads of several seeds; print what that gained on the validation photos"
+    seeds = list(seeds)
+    if not seeds: raise ValueError("There are no seeds: each head needs one.")
     x_valid, targets = split_features(learn)
     if dl is not None: x, y = pooled_features(learn, dl)
     heads = [_train_head(learn, seed, epochs) for seed in seeds]

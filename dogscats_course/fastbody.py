@@ -16,11 +16,12 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 # %% ../nbs/31_fastbody.ipynb #2255203d
 def has_bfloat16(
     device:torch.device, # where a network is trained
-)->bool: # True on GPUs from Ampere on, and on CPUs with AVX-512 BF16 or AMX
+)->bool: # True on GPUs from Ampere on, on CPUs with AMX, and on AMD's with AVX-512 BF16
     "Return whether `device` multiplies bfloat16 faster than float32"
     if device.type == 'cuda': return torch.cuda.is_bf16_supported(including_emulation=False)
     can = torch.cpu.get_capabilities().get
-    return device.type == 'cpu' and bool(can('avx512_bf16') or can('amx_bf16'))
+    amd = 'AMD' in (can('cpu_name') or '') and can('avx512_bf16')
+    return device.type == 'cpu' and bool(amd or can('amx_bf16'))
 
 # %% ../nbs/31_fastbody.ipynb #ec8ed25f
 def has_int8(
@@ -42,8 +43,7 @@ def fast_dtype(
     device:torch.device, # where the body runs
 )->str: # 'bfloat16', 'int8' or 'float32'
     "Return the dtype in which `device` computes VGG's convolutions fastest"
-    if has_int8(device) and not torch.cpu.get_capabilities().get('amx_bf16'): return 'int8'
-    return float_dtype(device)
+    return 'int8' if has_int8(device) else float_dtype(device)
 
 # %% ../nbs/31_fastbody.ipynb #a516f215
 def _folded(m):

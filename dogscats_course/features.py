@@ -7,6 +7,7 @@ __all__ = ['is_cacheable', 'new_photos', 'cached_features', 'has_room']
 
 # %% ../nbs/34_features.ipynb #e29683ad
 import copy, hashlib, os
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -16,10 +17,11 @@ from fastcore.all import defaults, parallel, patch
 
 from . import __version__
 from .processes import join_processes
-from .photos import OpenPhoto
+from .photos import PhotoError, _read, file_reason
+from .data import OpenPhoto
 from .body import dtype_for, feature_layers, iter_features, network_input, pooled_features
 from .body import probe_pictures, transforms_key
-from .cache import Rows, _fits, _key_folder, _pack, _read_rows, _row_dtype, _write_rows
+from .cache import Rows, _fits, _key_files, _key_folder, _pack, _read_rows, _row_dtype, _write_rows
 
 # %% ../nbs/34_features.ipynb #1b248662
 def _cache_key(learn, dl, dtype, upto):
@@ -31,7 +33,18 @@ def _cache_key(learn, dl, dtype, upto):
     return h.hexdigest()
 
 # %% ../nbs/34_features.ipynb #409012f9
-def _file_hash(file): return hashlib.blake2b(Path(file).read_bytes(), digest_size=16).digest()
+def _file_hash(file):
+    "Compute a hash of a file's content; raise `PhotoError` if it cannot be read"
+    try: data = _read(file)
+    except (OSError, MemoryError) as e: raise PhotoError(file_reason(e), file) from None
+    return hashlib.blake2b(data, digest_size=16).digest()
+
+# %% ../nbs/34_features.ipynb #a31b0acf
+def _stamp(file):
+    "Return what changes when a file is edited or replaced; None if it cannot be reached"
+    try: info = os.stat(file)
+    except OSError: return
+    return info.st_mtime_ns, info.st_size, info.st_ino
 
 # %% ../nbs/34_features.ipynb #4b9675a2
 def is_cacheable(
@@ -47,6 +60,7 @@ class _Lookup:
     files:list # paths of N photos
     hashes:list # of the content of each
     folder:Path # of their key
+    stamps:list=() # of each file, before it was hashed
     dtype:str=None # that the body runs in
     upto:int=None # how many layers of it run, or None
     tables:list=field(default_factory=list) # memory-mapped rows, one table per file in the folder
@@ -72,20 +86,22 @@ def rows(self:_Lookup):
 
 # %% ../nbs/34_features.ipynb #46870420
 def _open_table(file, hashes):
-    "Return the rows of a cache file, and mark it as used if it has any of `hashes`; None if it has been removed"
-    try:
-        rows = _read_rows(file)
-        if hashes & set(rows['photo'].tolist()): os.utime(file)
-        return rows
-    except FileNotFoundError: return
+    "Return the rows of a cache file, and mark it as used if it has any of `hashes`; None if it cannot be read"
+    try: rows = _read_rows(file)
+    except OSError: return  # removed, or another user's
+    if hashes & set(rows['photo'].tolist()):
+        with suppress(OSError): os.utime(file)
+    return rows
 
 # %% ../nbs/34_features.ipynb #0d55d365
-def _look_up(learn, dl, files, upto=None):
+def _look_up(learn, dl, files, upto=None, training=False):
     "Look for the features of `files` in the cache"
-    dtype = dtype_for(learn, len(files))
+    dtype = dtype_for(learn, len(files) if training else 0)
+    stamps = list(map(_stamp, files))
     hashes = parallel(_file_hash, files, threadpool=True, n_workers=defaults.cpus, progress=False)
-    cached = _Lookup(files, list(hashes), _key_folder(_cache_key(learn, dl, dtype, upto)), dtype, upto)
-    for f in sorted(cached.folder.glob('*-*.rows')):
+    folder = _key_folder(_cache_key(learn, dl, dtype, upto))
+    cached = _Lookup(files, list(hashes), folder, stamps, dtype, upto)
+    for f in _key_files(folder.name):
         table = _open_table(f, set(hashes))
         if table is not None and len(table): cached.add(table)
     return cached
@@ -94,14 +110,17 @@ def _look_up(learn, dl, files, upto=None):
 def _row_batches(learn, cached, new):
     "Compute the features of `new`, which are (hash, file) pairs, and yield them as rows, batch by batch"
     dl = learn.dls.test_dl([file for _, file in new])
-    hashes = iter([h for h, _ in new])
-    batches = iter_features(learn, dl, cached.dtype, cached.upto)
-    for x, _ in batches: yield _pack(list(islice(hashes, len(x))), x)
+    waiting, stamps = iter(new), dict(zip(cached.files, cached.stamps))
+    for x, _ in iter_features(learn, dl, cached.dtype, cached.upto):
+        hashes, files = zip(*islice(waiting, len(x)))
+        for f in files:
+            if _stamp(f) != stamps[f]: raise PhotoError('it changed while photos were being read. Start again', f)
+        yield _pack(hashes, x)
 
 # %% ../nbs/34_features.ipynb #dc903a89
 def _compute_missing(learn, cached, new):
     "Compute the features of `new`, which are (hash, file) pairs, and add them to the cache and to `cached`"
-    cached.add(_write_rows(cached.folder, _row_batches(learn, cached, new)))
+    for table in _write_rows(cached.folder, _row_batches(learn, cached, new)): cached.add(table)
 
 # %% ../nbs/34_features.ipynb #90b2d052
 def _compute_share(learn, cached, processes):
@@ -115,27 +134,32 @@ def _compute_share(learn, cached, processes):
 def new_photos(
     learn, # a Learner of `vgg_learner` or `vision_learner`
     files:list, # paths of photos
+    training:bool=False, # as in `cached_features`
 )->list: # those whose features `cached_features` would compute
     "List the photos that are not in the cache"
     files = list(files)
     if not files: return files
     dl = learn.dls.test_dl(files)
-    return [f for _, f in _look_up(learn, dl, files).new] if is_cacheable(dl) else files
+    return [f for _, f in _look_up(learn, dl, files, training=training).new] if is_cacheable(dl) else files
 
 # %% ../nbs/34_features.ipynb #f0f1e5c9
 def cached_features(
     learn, # a Learner of `vgg_learner` or `vision_learner`
     files:list, # paths of photos
     upto:int=None, # as in `iter_features`
+    training:bool=False, # whether something is trained on them, and nothing said of these photos
 )->Rows|torch.Tensor: # N×1,024, in the order of `files`; a tensor if they cannot be cached
-    "Return features from the cache; compute and add those that are missing, each process a part of them"
+    """Return features from the cache; compute and add those that are missing, each process a part of them
+
+    Raises `PhotoError` for a photo that cannot be read, or changes while the others are."""
     dl = learn.dls.test_dl(files)
-    if not is_cacheable(dl): return pooled_features(learn, dl)[0]
+    if not is_cacheable(dl): return pooled_features(learn, dl, dtype_for(learn, len(files) if training else 0))[0]
     files = list(files)
-    cached = _look_up(learn, dl, files, upto)
+    def look_up(): return _look_up(learn, dl, files, upto, training)
+    cached = look_up()
     if processes := join_processes():
         _compute_share(learn, cached, processes)
-        cached = _look_up(learn, dl, files, upto)
+        cached = look_up()
     # in one process, all that is new; in several, only what lies on a machine that does not share its cache folder
     if cached.new: _compute_missing(learn, cached, cached.new)
     return cached.rows()
@@ -156,7 +180,7 @@ def has_room(
     "Return whether the rows of a Learner's own photos fit into the cache, and into half of the disk space left to them"
     splits = [list(ds.items) for ds in (learn.dls.train_ds, learn.dls.valid_ds) if len(ds)]
     dl = learn.dls.test_dl(splits[0][:1])
-    dtypes = {dtype_for(learn, len(files)) for files in splits}
+    dtypes = {dtype_for(learn), dtype_for(learn, len(splits[0]))}
     keys = [_cache_key(learn, dl, dtype, upto) for dtype in dtypes]
     photos = sum(map(len, splits))
     return _fits(photos*_row_bytes(learn, dl, upto), keys)

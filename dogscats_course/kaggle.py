@@ -6,22 +6,42 @@
 __all__ = ['sort_kaggle', 'clip_losses', 'submission']
 
 # %% ../nbs/71_kaggle.ipynb #cf15f91b
-import os, random, re, shutil, zipfile, zlib
+import errno, os, random, re, shutil, stat, zipfile
+from collections import Counter
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Callable, NamedTuple
 
 import numpy as np, pandas as pd
-from fastprogress.fastprogress import progress_bar
+from fastcore.all import truncstr
 
-from .atomic import atomic_file
+from .atomic import atomic_file, is_junk, new_parents
+from .console import progress, say
+from .folders import files_below, photos_below
+from .photos import is_photo_name, photo_error
+from .layout import errors_of
 
 # %% ../nbs/71_kaggle.ipynb #e7c858fe
 def _link_or_copy(file, dest):
-    "Make `dest` a hard link to `file`, or a copy of it"
+    "Make `dest` a hard link to `file`, or a copy of it; if `file` is a link, of the file that it leads to"
+    file = os.path.realpath(file)
     try: os.link(file, dest)
     except OSError: shutil.copyfile(file, dest)  # another disk, or one without links
+
+# %% ../nbs/71_kaggle.ipynb #588fe446
+def _why(e):
+    "Return what an exception says, in a few words"
+    if isinstance(e, UnicodeDecodeError): return 'a name in it is not UTF-8'
+    return truncstr(str(e) or type(e).__name__, 100)
+
+@contextmanager
+def _one_zip_error(name):
+    "Raise one kind of error for everything that can be wrong with the zip `name`"
+    try: yield
+    except Exception as e:
+        if isinstance(e, OSError) and e.errno not in (None, errno.EINVAL): raise  # EINVAL: a place before the beginning
+        raise ValueError(f"{name} is damaged, incomplete, or not a zip ({_why(e)}): download it again.") from None
 
 # %% ../nbs/71_kaggle.ipynb #883a20e0
 class _KaggleFile(NamedTuple):
@@ -30,45 +50,82 @@ class _KaggleFile(NamedTuple):
     size:int # bytes
     on_disk:Path=None # if it lies in a folder
     opener:Callable=None # if it lies in a zip
+    zip:str='' # the name of that zip
 
     def write(self, dest):
         "Link or copy the file to `dest`, which must not exist"
         if self.on_disk: return _link_or_copy(self.on_disk, dest)
-        with self.opener() as f, dest.open('wb') as g: shutil.copyfileobj(f, g)
+        with _one_zip_error(self.zip), self.opener() as f, dest.open('wb') as g: shutil.copyfileobj(f, g)
+
+# %% ../nbs/71_kaggle.ipynb #e282dcd9
+_number = '[0-9]{1,9}' # more digits than a photo of Kaggle's has, and fewer than Python objects to
+
+def _photo_key(path):
+    "Return ('cats', 'dogs' or 'test1', number) for a photo of Kaggle's, and None for any other file"
+    folder, name = ('', *path.split('/'))[-2:]
+    if m := re.fullmatch(rf'(cat|dog)\.({_number})\.jpg', name):
+        return None if folder in ('cats', 'dogs') else (f'{m[1]}s', int(m[2]))  # sorted already
+    m = re.fullmatch(rf'({_number})\.jpg', name)
+    if m and folder in ('test', 'test1'): return 'test1', int(m[1])
+
+# %% ../nbs/71_kaggle.ipynb #27162bfb
+def _check_growth(info, name):
+    "Raise `ValueError` if a member of the zip `name` is far larger than its packed bytes"
+    if info.file_size > max(10**7, 100*info.compress_size): raise ValueError(
+        f"{name} is not Kaggle's: in it, {truncstr(info.filename, 60)!r} would grow from {info.compress_size:,} "
+        f"to {info.file_size:,} bytes, which no photo does.")
 
 # %% ../nbs/71_kaggle.ipynb #688a92a6
-def _in_zip(file, stack, nested=True):
-    "Yield the files of a zip, and of the zips in it, in the order in which they lie there"
-    z = stack.enter_context(zipfile.ZipFile(file))
-    for info in sorted(z.infolist(), key=lambda o: o.header_offset):
-        if nested and info.filename.endswith('.zip'):
-            inner = stack.enter_context(z.open(info))
-            yield from _in_zip(inner, stack, nested=False)
-        else: yield _KaggleFile(info.filename, info.file_size, opener=partial(z.open, info))
+def _is_zip(path): return path.lower().endswith('.zip') and not is_junk(path.rpartition('/')[2])
+def _is_file(info): return stat.S_IFMT(info.external_attr >> 16) in (0, stat.S_IFREG)
+
+def _in_zip(file, name, stack, nested=True):
+    "Yield the files of a zip called `name`, and of the zips in it, in the order in which they lie there"
+    with _one_zip_error(name): z = stack.enter_context(zipfile.ZipFile(file))
+    for info in sorted(filter(_is_file, z.infolist()), key=lambda o: o.header_offset):
+        if _photo_key(info.filename) or _is_zip(info.filename): _check_growth(info, name)
+        if nested and _is_zip(info.filename):
+            with _one_zip_error(name): inner = stack.enter_context(z.open(info))
+            yield from _in_zip(inner, f'{truncstr(info.filename, 60)!r} in {name}', stack, nested=False)
+        else: yield _KaggleFile(info.filename, info.file_size, opener=partial(z.open, info), zip=name)
+
+# %% ../nbs/71_kaggle.ipynb #45924ee6
+def _all_files(folder):
+    "Yield the paths of all files below `folder`; raise `OSError` if a folder cannot be read"
+    for f, reason in files_below(folder):
+        if reason: raise OSError(f"{f} cannot be read: {reason}.")
+        yield f
+
+def _is_photo_file(f):
+    "Return whether a path is a file; raise `ValueError` if it is not, though it is called like a photo of Kaggle's"
+    if f.is_file(): return True
+    if _photo_key(f.as_posix()): raise ValueError(f"{f} is a link to nothing, or not a file: move it away.")
 
 # %% ../nbs/71_kaggle.ipynb #186d38e1
 def _in_folder(folder, dest, stack):
     "Yield the files of a folder, and of the zips in it, except those in `dest`"
-    for f in sorted(folder.rglob('*')):
-        if not f.is_file() or dest in f.resolve().parents: continue
-        if f.suffix == '.zip': yield from _in_zip(f, stack)
+    for f in filter(_is_photo_file, _all_files(folder)):
+        if dest in f.resolve().parents: continue
+        if _is_zip(f.name): yield from _in_zip(f, f, stack)
         else: yield _KaggleFile(f.as_posix(), f.stat().st_size, on_disk=f)
 
-# %% ../nbs/71_kaggle.ipynb #e282dcd9
-def _photo_key(path):
-    "Return ('cats', 'dogs' or 'test1', number) for a photo of Kaggle's, and None for any other file"
-    folder, name = ('', *path.split('/'))[-2:]
-    if m := re.fullmatch(r'(cat|dog)\.(\d+)\.jpg', name):
-        return None if folder in ('cats', 'dogs') else (f'{m[1]}s', int(m[2]))  # sorted already
-    m = re.fullmatch(r'(\d+)\.jpg', name)
-    if m and folder in ('test', 'test1'): return 'test1', int(m[1])
-
 # %% ../nbs/71_kaggle.ipynb #26c2ec80
+def _listed(names): return f"{', '.join(names[:5])}{', ...' if len(names) > 5 else ''} ({len(names)} in all)"
+
+def _is_other(path):
+    "Return whether a file is a photo whose name is not one of Kaggle's"
+    name = path.rpartition('/')[2]
+    return is_photo_name(name) and not is_junk(name) and not re.fullmatch(rf'(cat\.|dog\.)?{_number}\.jpg', name)
+
 def _kaggle_photos(files):
-    "Return {key: file} of those files that are Kaggle's photos"
-    found = {}
+    "Return {key: file} of those files that are Kaggle's photos; print what else was found"
+    found, twice, others = {}, [], []
     for file in files:
-        if key := _photo_key(file.path): found.setdefault(key, file)
+        key = _photo_key(file.path)
+        if key and found.setdefault(key, file).size != file.size: twice.append(file.path)
+        if not key and _is_other(file.path): others.append(truncstr(file.path, 60))
+    if twice: say(f"Found twice, in different sizes, and taken from where it was first: {_listed(twice)}.")
+    if others: say(f"Not counted, because these are not Kaggle's names: {_listed(others)}.")
     return found
 
 # %% ../nbs/71_kaggle.ipynb #d300ed01
@@ -77,16 +134,26 @@ def _hold_out(numbers, n, rng):
     held = set(rng.sample(numbers, n))
     return [i for i in numbers if i not in held], sorted(held)
 
+# %% ../nbs/71_kaggle.ipynb #5bbc37ca
+def _fitting(least):
+    "Return in words for which settings `least` photos of each class are enough"
+    if least < 2: return "Each class must have at least 2 photos."
+    valid = max(1, least//5)
+    a, b = min(100, least - valid), min(50, valid)
+    return f"There are enough for valid={valid} and sample=({a}, {b}), or --valid {valid} --sample {a},{b} on the command line."
+
 # %% ../nbs/71_kaggle.ipynb #f2a52c95
 def _sort_plan(keys, valid, sample, seed, source):
     "Return {path below the destination: the key of the photo that belongs there}"
-    rng, plan = random.Random(seed), {}
+    rng, plan, counts = random.Random(seed), {}, Counter(c for c, _ in keys)
+    fitting = _fitting(min(counts['cats'], counts['dogs']))
     for cls in ('cats', 'dogs'):
         numbers = sorted(n for c, n in keys if c == cls)
         if len(numbers) <= valid: raise ValueError(
-            f"{source} has {len(numbers)} {cls}: with {valid} of each class held out for validation, none is left to train on.")
+            f"{source} has {len(numbers)} {cls}: with {valid} of each class held out for validation, none is left to train on. {fitting}")
         for split, mine, n in zip(('train', 'valid'), _hold_out(numbers, valid, rng), sample, strict=True):
-            if n > len(mine): raise ValueError(f"{source} has only {len(mine)} {cls} for {split}: too few for a sample of {n}.")
+            if n > len(mine): raise ValueError(
+                f"{source} has only {len(mine)} {cls} for {split}: too few for a sample of {n}. {fitting}")
             photos = {f'{split}/{cls}/{cls[:-1]}.{i}.jpg': (cls, i) for i in mine}
             repeated = rng.sample(list(photos), n)
             plan |= photos | {f'sample/{path}': photos[path] for path in repeated}
@@ -97,29 +164,24 @@ _sorted_folders = 'train', 'valid', 'test1', 'sample'
 
 def _files_in(dest):
     "Return the files in the folders that a sorting makes"
-    return [f for d in _sorted_folders for f in (dest/d).rglob('*') if f.is_file()]
-
-# %% ../nbs/71_kaggle.ipynb #d43d3f1a
-def _sweep(dest):
-    "Remove the files that an earlier sorting did not finish"
-    for f in _files_in(dest):
-        if f.suffix == '.part': f.unlink()
+    return [f for d in _sorted_folders if (dest/d).is_dir() for f in _all_files(dest/d)]
 
 # %% ../nbs/71_kaggle.ipynb #277e7478
 def _missing(dest, sizes):
     "Return the paths of `sizes` ({path: bytes}) that are not in `dest` yet; raise an error if other photos are there"
-    there = {f.relative_to(dest).as_posix(): f for f in _files_in(dest) if f.suffix != '.part'}
+    there = {f.relative_to(dest).as_posix(): f for f in _files_in(dest)}
     for path, f in there.items():
         if path not in sizes: raise FileExistsError(
             f"{f} does not belong to this data set: {dest} holds other photos, or was sorted with other settings. "
             "Choose another folder.")
-        if f.stat().st_size != sizes[path]: raise FileExistsError(
+        if not f.is_file() or f.stat().st_size != sizes[path]: raise FileExistsError(
             f"{f} differs from the photo of that name in the source: move it away first.")
     return [path for path in sizes if path not in there]
 
 # %% ../nbs/71_kaggle.ipynb #94c104e8
 def _check_space(dest, files):
-    "Raise `OSError` if `files` do not fit on the disk of `dest`"
+    "Raise `OSError` if `files` do not fit on the disk of `dest`, or of the folder that it will be in"
+    dest = next(d for d in (dest, *dest.parents) if d.exists())
     device = dest.stat().st_dev
     needed = sum(f.size for f in files if not f.on_disk or f.on_disk.stat().st_dev != device)
     free = shutil.disk_usage(dest).free
@@ -129,25 +191,17 @@ def _check_space(dest, files):
 # %% ../nbs/71_kaggle.ipynb #fc63f73f
 def _place_files(plan, files, dest):
     "Write the photos of `plan` that are missing in `dest`, each whole or not at all"
-    todo = _missing(dest, {path: files[key].size for path, key in plan.items()})
-    _sweep(dest)
-    for folder in {(dest/path).parent for path in todo}: folder.mkdir(parents=True, exist_ok=True)
+    sizes = {path: files[key].size for path, key in plan.items()}
+    todo = _missing(dest, sizes)
     new = {plan[path]: path for path in todo if not path.startswith('sample/')}
     if new: _check_space(dest, [files[key] for key in new])
-    for key in progress_bar([key for key in files if key in new], leave=False):
-        with atomic_file(dest/new[key], overwrite=True) as tmp: files[key].write(tmp)
-    for path in (path for path in todo if path.startswith('sample/')):
-        with atomic_file(dest/path, overwrite=True) as tmp: _link_or_copy(dest/path.removeprefix('sample/'), tmp)
-
-# %% ../nbs/71_kaggle.ipynb #17681a97
-# damaged, cut off, encrypted, packed by other means
-_zip_errors = zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError
-
-@contextmanager
-def _one_zip_error(source):
-    "Raise one kind of error for everything that can be wrong with a zip"
-    try: yield
-    except _zip_errors as e: raise ValueError(f"{source} is damaged, incomplete, or not a zip ({e}): download it again.") from None
+    with ExitStack() as stack:
+        for folder in {(dest/path).parent for path in todo}: stack.enter_context(new_parents(folder/'a photo'))
+        for key in progress([key for key in files if key in new]):
+            with atomic_file(dest/new[key], overwrite=True) as tmp: files[key].write(tmp)
+        for path in (path for path in todo if path.startswith('sample/')):
+            with atomic_file(dest/path, overwrite=True) as tmp: _link_or_copy(dest/path.removeprefix('sample/'), tmp)
+    if todo: _missing(dest, sizes)
 
 # %% ../nbs/71_kaggle.ipynb #cc799f83
 def _check_photos(keys, source):
@@ -157,6 +211,14 @@ def _check_photos(keys, source):
     raise ValueError(f"There is no cat.N.jpg or dog.N.jpg in {source}: {why}.")
 
 # %% ../nbs/71_kaggle.ipynb #fc49f68c
+def _check_source(source, dest):
+    "Raise an error unless `source` can be sorted into `dest`"
+    if not source.exists(): raise FileNotFoundError(f"There is no file or folder {source} (the working directory is {Path.cwd()}).")
+    if not source.is_file() and not source.is_dir(): raise ValueError(f"{source} is neither a folder nor a zip.")
+    if dest == source.resolve(): raise ValueError(f"{dest} is the source itself: choose another folder to sort into.")
+    if dest.is_file(): raise FileExistsError(f"{dest} is a file: give the name of a folder to sort into.")
+
+# %% ../nbs/71_kaggle.ipynb #dc4707fb
 def sort_kaggle(
     source, # Kaggle's zip (also with zips in it), or the folder that it was unpacked to
     dest, # the folder to make: train, valid, sample, test1
@@ -167,14 +229,13 @@ def sort_kaggle(
     """Sort Kaggle's photos into the course's layout: files are copied or hard-linked, never moved
 
     Raises `FileNotFoundError`; `ValueError` if `source` is damaged or has too few photos; `FileExistsError` if `dest`
-    holds other photos; `OSError` if the disk is too small."""
-    source, dest = Path(source), Path(dest).resolve()
-    if not source.exists(): raise FileNotFoundError(f"There is no file or folder {source} (the working directory is {Path.cwd()}).")
+    holds other photos; `OSError` if the disk is too small, or a folder cannot be read."""
+    source, dest = Path(source), Path(os.path.realpath(dest))
+    _check_source(source, dest)
     if valid < 1: raise ValueError(f"valid must be at least 1, not {valid}.")
-    if min(sample) < 0: raise ValueError(f"sample must be two numbers of at least 0, not {tuple(sample)}.")
-    if dest == source.resolve(): raise ValueError(f"{dest} is the source itself: choose another folder to sort into.")
-    with _one_zip_error(source), ExitStack() as stack:
-        files = _kaggle_photos(_in_folder(source, dest, stack) if source.is_dir() else _in_zip(source, stack))
+    if len(sample) != 2 or min(sample) < 0: raise ValueError(f"sample must be two numbers of at least 0, not {tuple(sample)}.")
+    with ExitStack() as stack:
+        files = _kaggle_photos(_in_folder(source, dest, stack) if source.is_dir() else _in_zip(source, source, stack))
         _check_photos(files, source)
         _place_files(_sort_plan(files, valid, sample, seed, source), files, dest)
     return dest
@@ -204,42 +265,62 @@ def _photo_numbers(files):
     "Return the numbers that the photos are named by"
     stems = [Path(f).stem for f in files]
     for f, stem in zip(files, stems):
-        if not re.fullmatch('[0-9]+', stem): raise ValueError(f"{f} is not named by a number, as Kaggle's test photos are.")
+        if not re.fullmatch(_number, stem): raise ValueError(f"{f} is not named by a number, as Kaggle's test photos are.")
     numbers = list(map(int, stems))
     if len(set(numbers)) < len(numbers): raise ValueError("Two of the files have the same number: give each photo once.")
     return numbers
 
 # %% ../nbs/71_kaggle.ipynb #3c611e91
-def _dog_probs(probs, n, vocab):
-    "Return the probability of a dog for each of `n` photos"
+def _cannot_be_read(file): return Path(file).exists() and photo_error(file) != ''
+
+def _dog_probs(probs, files, vocab):
+    "Return the probability of a dog for each of `files`, NaN for one that cannot be read"
     probs = np.asarray(probs, dtype=np.float64)
     column = _dog_column(vocab)
-    if probs.shape != (n, len(vocab)): raise ValueError(
-        f"The probabilities must have one row for each of the {n} files and one column for each of the {len(vocab)} "
+    if probs.shape != (len(files), len(vocab)): raise ValueError(
+        f"The probabilities must have one row for each of the {len(files)} files and one column for each of the {len(vocab)} "
         f"classes; their shape is {' × '.join(map(str, probs.shape))}.")
     p = probs[:, column]
-    if not ((p >= 0) & (p <= 1)).all():
-        raise ValueError("Some of the probabilities are not between 0 and 1: perhaps a photo could not be read.")
+    for i in np.flatnonzero(~((p >= 0) & (p <= 1))):
+        if not np.isnan(probs[i]).all() or not _cannot_be_read(files[i]):
+            raise ValueError(f"The probabilities of {files[i]} are not between 0 and 1.")
     return p
+
+# %% ../nbs/71_kaggle.ipynb #1b1784ac
+def _unread_beside(files):
+    "Return the numbered photos that lie beside `files`, have other numbers, and cannot be opened"
+    numbers = set(map(int, _photo_numbers(files)))
+    folders = {f.parent for f in map(Path, files) if f.is_file()}
+    photos = [f for d in sorted(folders) for f in photos_below(d, recurse=False) if re.fullmatch(_number, f.stem)]
+    others = [f for f in photos if int(f.stem) not in numbers]
+    return [f for f, error in zip(others, errors_of(others)) if error]
+
+# %% ../nbs/71_kaggle.ipynb #2595538e
+def _filled_up(label, files):
+    "Return a table of all photos: id and label, 0.5 for those that could not be read, whose names are printed"
+    missing, unknown = _unread_beside(files), np.isnan(label)
+    names = [Path(f).name for f, nan in zip(files, unknown) if nan] + [f.name for f in missing]
+    if names: say(f"Could not be read, and get 0.5: {_listed(names)}.")
+    numbers = _photo_numbers([*files, *missing])
+    return pd.DataFrame(dict(id=numbers, label=[*np.where(unknown, 0.5, label), *[0.5]*len(missing)]))
 
 # %% ../nbs/71_kaggle.ipynb #07f7cd66
 def submission(
-    probs, # N×K probabilities of the test photos
+    probs, # N×K probabilities of the test photos; a row of NaN for one that could not be read
     files, # their N paths, named by number: `test1/1.jpg`
     dest, # the CSV file to write; it must not exist
     clip:float=0.01, # the lowest probability, below 0.5; the highest is 1 less it. 0 leaves them as they are
     vocab=('cats', 'dogs'), # the classes of the columns, as `learn.dls.vocab` has them
     valid=None, # (probabilities, targets) of validation photos, from `class_probs`: print what clipping does to them
 )->pd.DataFrame: # what was written: id, label
-    """Write Kaggle's `id,label`: one row per photo, with the probability of a dog
+    """Write Kaggle's `id,label`: the probability of a dog for each photo, 0.5 if it or one beside it cannot be read
 
     Raises `ValueError` if probabilities, files and classes do not belong together, and `FileExistsError`."""
     if not 0 <= clip < 0.5: raise ValueError(f"clip must be at least 0 and below 0.5, not {clip}.")
-    numbers = _photo_numbers(files)
-    label = _dog_probs(probs, len(numbers), vocab).clip(clip, 1 - clip)
+    label = _dog_probs(probs, files := list(files), vocab).clip(clip, 1 - clip)
     if valid is not None:
         before, after = clip_losses(*valid, clips=(0, clip)).log_loss
-        print(f"Clipped to {clip} and {1 - clip}: log-loss on {len(valid[1])} validation photos {before:.4f} -> {after:.4f}.")
-    df = pd.DataFrame(dict(id=numbers, label=label)).sort_values('id', ignore_index=True)
+        say(f"Clipped to {clip} and {1 - clip}: log-loss on {len(valid[1])} validation photos {before:.4f} -> {after:.4f}.")
+    df = _filled_up(label, files).sort_values('id', ignore_index=True)
     with atomic_file(dest) as tmp: df.to_csv(tmp, index=False)
     return df

@@ -19,7 +19,8 @@ from torch import nn
 from .about import require
 from .atomic import atomic_file, check_new
 from .draw import draw_animal
-from .photos import open_photo, photo_error
+from .console import say
+from .photos import PhotoError, open_photo
 from .share import as_learner, input_spec
 
 # %% ../nbs/65_onnx_file.ipynb #85f04386
@@ -114,7 +115,7 @@ def export_onnx(
         if not difference <= _max_difference:  # which catches NaN, too
             raise ValueError(f"onnxruntime and PyTorch differ by {difference:.1e} in a probability, "
                 f"but at most {_max_difference:.0e} is allowed. Nothing was written.")
-    print(f"onnxruntime and PyTorch agree to {difference:.0e} on drawn pictures.")
+    say(f"onnxruntime and PyTorch agree to {difference:.0e} on drawn pictures.")
     return file
 
 # %% ../nbs/65_onnx_file.ipynb #c74fb0b8
@@ -126,6 +127,6 @@ def onnx_probs(
     metadata = session.get_modelmeta().custom_metadata_map
     classes, size = json.loads(metadata['classes']), int(metadata['size'])
     try: im = open_photo(file, size)
-    except Exception: raise ValueError(f"This file cannot be read: {photo_error(Path(file))}.") from None
+    except PhotoError as e: raise ValueError(f"This file cannot be read: {e.reason}.") from None
     probs, = session.run(None, {'photos': onnx_pixels(im, size)})
     return dict(zip(classes, probs[0].tolist()))

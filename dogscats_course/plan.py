@@ -6,12 +6,16 @@
 __all__ = ['removed_folder', 'clean_plan', 'apply_plan', 'undo_plan']
 
 # %% ../nbs/73_plan.ipynb #f2d7067e
-import os, shutil
+import csv, filecmp, os, shutil, unicodedata
 from itertools import chain, count
 from pathlib import Path
 
 import pandas as pd
 
+from .atomic import atomic_file, new_parents
+from .console import say
+from .folders import folder_class
+from .splits import split_folders
 from .layout import class_folders
 
 # %% ../nbs/73_plan.ipynb #3b4fffd4
@@ -35,20 +39,27 @@ def _relative(file, root):
     return Path(os.path.relpath(file, root)).as_posix()
 
 # %% ../nbs/73_plan.ipynb #f97dfc97
+def _exists(file): return os.path.lexists(file)  # also a link that leads nowhere, which must not be overwritten
+
 def _free_name(file, taken):
     "Return `file`, or the first of `file_2`, `file_3`, … that neither exists nor is in `taken`"
     names = chain([file], (file.with_stem(f'{file.stem}_{i}') for i in count(2)))
-    return next(n for n in names if n not in taken and not n.exists())
+    return next(n for n in names if n not in taken and not _exists(n))
 
 # %% ../nbs/73_plan.ipynb #68acaaf7
-def _relabelled(file, root, cls):
-    "Return where `file` would lie if its class were `cls`"
-    depth = 1 if (root/'train').is_dir() else 0  # of the class folders
-    parts = file.relative_to(root).parts
-    split, inner = root.joinpath(*parts[:depth]), parts[depth:]
-    if len(inner) < 2 or {inner[0], cls} - {d.name for d in class_folders(split)}:
-        raise ValueError(f"{file} cannot become {cls!r}: {split} must have class folders of both names.")
-    return split.joinpath(cls, *inner[1:])
+def _class_tops(root):
+    "Return {folder: {class: class folder}} for each folder in `root` that holds class folders"
+    tops = split_folders(root).values() or [root]
+    return {top: {folder_class(d): d for d in reversed(class_folders(top))} for top in tops}
+
+def _relabelled(file, tops, cls):
+    "Return where `file` would lie if its class were `cls`; `tops` are from `_class_tops`"
+    top = next((d for d in file.parents if d in tops), file.parent)
+    classes, (first, *inner) = tops.get(top, {}), file.relative_to(top).parts
+    cls, own = unicodedata.normalize('NFC', cls), folder_class(top/first)
+    if not inner or {own, cls} - classes.keys():
+        raise ValueError(f"{file} cannot become {cls!r}: {top} must have class folders of both names.")
+    return file if own == cls else classes[cls].joinpath(*inner)
 
 # %% ../nbs/73_plan.ipynb #09a1d99f
 def _goals(delete, relabel):
@@ -67,16 +78,25 @@ def clean_plan(
     """Plan where each photo is to be moved, and move nothing yet; photos that were moved before are left out
 
     Raises `ValueError` if a photo or a class does not exist, or a photo is to be both removed and relabelled."""
-    root, rows, taken = _root(path), [], set()
-    for file, cls in _goals(delete, relabel).items():
+    root, rows, taken, goals = _root(path), [], set(), _goals(delete, relabel)
+    tops = _class_tops(root) if any(goals.values()) else {}
+    for file, cls in goals.items():
         if root not in file.parents: raise ValueError(f"{file} is not in {root}.")
-        to = removed_folder(root)/file.relative_to(root) if cls is None else _relabelled(file, root, cls)
-        if to == file or (to.exists() and not file.exists()): continue  # it lies there already
+        to = removed_folder(root)/file.relative_to(root) if cls is None else _relabelled(file, tops, cls)
+        if to == file or (_exists(to) and not _exists(file)): continue  # it lies there already
         if not file.is_file(): raise ValueError(f"There is no photo {file}.")
         to = _free_name(to, taken)
         taken.add(to)
         rows.append((_relative(file, root), 'delete' if cls is None else 'relabel', _relative(to, root)))
-    return pd.DataFrame(rows, columns=['file', 'action', 'to'])
+    return pd.DataFrame(rows, columns=['file', 'action', 'to'], dtype=object)
+
+# %% ../nbs/73_plan.ipynb #5d6b0f1f
+def _plan_pairs(plan):
+    "Return (from, to) of each row of a plan; raise `ValueError` if it is none"
+    try: pairs = list(zip(plan.file, plan.to))
+    except AttributeError: pairs = [None]
+    if all(isinstance(o, str) for pair in pairs for o in pair or [None]): return pairs
+    raise ValueError("The plan must be a table with a path in each row of its columns file and to, as clean_plan returns it.")
 
 # %% ../nbs/73_plan.ipynb #02568491
 def _full_path(root, file):
@@ -87,15 +107,24 @@ def _full_path(root, file):
     return file
 
 # %% ../nbs/73_plan.ipynb #9a06aa37
+def _is_copied(file, to):
+    "Return whether a move from one disk to another has stopped before the old file was removed"
+    return to.is_file() and file.lstat().st_dev != to.lstat().st_dev and filecmp.cmp(file, to, shallow=False)
+
+def _entry(file): return Path(os.path.realpath(file.parent))/file.name  # one name for all paths to it
+
 def _pending(path, pairs):
     "Return the moves of `pairs` (from, to; relative paths) still to be made, as absolute paths"
     root, moves, taken = _root(path), [], set()
     for file, to in pairs:
         file, to = _full_path(root, file), _full_path(root, to)
-        if to.exists() and not file.exists(): continue  # done
-        if not file.is_file(): raise FileNotFoundError(f"There is no photo {file}. Nothing has been moved.")
-        if to.exists() or to in taken: raise FileExistsError(f"{to} would be overwritten. Nothing has been moved.")
-        taken.add(to)
+        if _exists(to) and not _exists(file): continue  # done
+        if not file.is_file() and not file.is_symlink():
+            raise FileNotFoundError(f"There is no photo {file}. Nothing has been moved.")
+        if _exists(to) and not _is_copied(file, to) or _entry(to) in taken:
+            raise FileExistsError(f"{to} would be overwritten. Nothing has been moved.")
+        if _entry(file) in taken: raise ValueError(f"{file} is to be moved twice. Nothing has been moved.")
+        taken |= {_entry(file), _entry(to)}
         moves.append((file, to))
     return moves
 
@@ -104,21 +133,56 @@ def _log_file(path):
     "Return the file that records the moves"
     return removed_folder(path)/'moves.csv'
 
+_columns = ['plan', 'file', 'to']
+
+def _read_log(log):
+    "Return the moves in the file `log` as [plan, from, to]; raise `ValueError` if it is no record of moves"
+    if not _exists(log): return []
+    try:
+        if not log.is_file(): raise ValueError
+        with log.open(encoding='utf-8', errors='surrogateescape', newline='') as f: header, *rows = csv.reader(f)
+        if header != _columns: raise ValueError
+        return [[int(plan), file, to] for plan, file, to in rows]
+    except (ValueError, csv.Error): raise ValueError(f"{log} is not a record of moves: move it away, or rename it.") from None
+
+# %% ../nbs/73_plan.ipynb #e947119b
+def _write_log(log, rows):
+    "Write moves to the file `log`, whole or not at all"
+    with atomic_file(log, overwrite=True) as tmp:
+        with tmp.open('w', encoding='utf-8', errors='surrogateescape', newline='') as f:
+            csv.writer(f).writerows([_columns, *rows])
+
+# %% ../nbs/73_plan.ipynb #fbd63279
 def _record(moves, path):
-    "Append `moves` to the log, under the number after the last plan's"
+    "Add `moves` to the log, under the number after the last plan's, unless they are part of that"
     root, log = _root(path), _log_file(path)
-    log.parent.mkdir(exist_ok=True)
-    last = pd.read_csv(log).plan.max() if log.exists() else 0
-    rows = [(last + 1, _relative(file, root), _relative(to, root)) for file, to in moves]
-    df = pd.DataFrame(rows, columns=['plan', 'file', 'to'])
-    df.to_csv(log, mode='a', header=not last, index=False)
+    rows = _read_log(log)
+    last = max((plan for plan, *_ in rows), default=0)
+    new = [(_relative(file, root), _relative(to, root)) for file, to in moves]
+    if set(new) <= {(file, to) for plan, file, to in rows if plan == last}: return
+    try:
+        with new_parents(log): _write_log(log, rows + [[last + 1, *pair] for pair in new])
+    except OSError as e:
+        raise type(e)(f"The moves cannot be recorded in {log} ({e.strerror or e}). Nothing has been moved.") from None
 
 # %% ../nbs/73_plan.ipynb #1c12e622
+def _move(file, to):
+    "Move a photo; raise `FileExistsError` if there is another one"
+    if _exists(to) and not _is_copied(file, to): raise FileExistsError(f"{to} would be overwritten.")
+    to.parent.mkdir(parents=True, exist_ok=True)
+    if file.lstat().st_dev == to.parent.stat().st_dev: return shutil.move(file, to)
+    with atomic_file(to, overwrite=True) as tmp: shutil.copy2(file, tmp, follow_symlinks=False)
+    file.unlink()
+
+# %% ../nbs/73_plan.ipynb #66b216de
 def _move_all(moves):
     "Make `moves`, in their order"
-    for file, to in moves:
-        to.parent.mkdir(parents=True, exist_ok=True)
-        shutil.move(file, to)
+    for i, (file, to) in enumerate(moves):
+        try: _move(file, to)
+        except OSError as e:
+            why = e.strerror or str(e).rstrip('.')
+            raise type(e)(f"{file} cannot be moved to {to.parent} ({why}). Moved before it: {i} of {len(moves)} photos. "
+                "Call the function again to finish, or undo_plan to take it back.") from None
 
 # %% ../nbs/73_plan.ipynb #ba93523c
 def apply_plan(
@@ -128,34 +192,36 @@ def apply_plan(
     """Move the photos as planned, which `undo_plan` takes back; moves that are made already are left out
 
     Raises `FileExistsError` if a photo would be overwritten, `FileNotFoundError` if one is missing, and `ValueError` if
-    one lies elsewhere: all before anything has moved."""
-    moves = _pending(path, zip(plan.file, plan.to))
-    if not moves: return print("There is nothing to move.")
+    one lies elsewhere: all before anything has moved. If it is interrupted, a second call does the rest."""
+    moves = _pending(path, _plan_pairs(plan))
+    if not moves: return say("There is nothing to move.")
     _record(moves, path)
     _move_all(moves)
     removed = removed_folder(path)
     n = sum(removed in to.parents for _, to in moves)
-    print(f"Moved to {removed.name}, beside the photos: {n}. Moved to another class: {len(moves) - n}. undo_plan takes it back.")
+    say(f"Moved to {removed.name}, beside the photos: {n}. Moved to another class: {len(moves) - n}. undo_plan takes it back.")
 
 # %% ../nbs/73_plan.ipynb #ac20730f
 def _remove_empty(folder):
     "Remove `folder` and all folders in it that hold no files"
     inner = sorted((d for d in folder.rglob('*') if d.is_dir()), reverse=True)  # the deepest first
     for d in [*inner, folder]:
-        if not any(d.iterdir()): d.rmdir()
+        if not any(d.iterdir()) and not d.is_symlink(): d.rmdir()
 
 # %% ../nbs/73_plan.ipynb #207893c2
 def undo_plan(
     path, # the folder of photos
 ):
-    "Move the photos of the last plan back; raises `ValueError` if there is none, and `apply_plan`'s errors"
+    """Move the photos of the last plan back; if it is interrupted, a second call does the rest
+
+    Raises `ValueError` if there is no plan, and `apply_plan`'s errors."""
     log = _log_file(path)
-    if not log.exists(): raise ValueError(f"There is no plan to undo: {log} does not exist.")
-    table = pd.read_csv(log)
-    is_last = table.plan == table.plan.max()
-    moves = _pending(path, zip(table.to[is_last], table.file[is_last]))
+    rows = _read_log(log)
+    if not rows: raise ValueError(f"There is no plan to undo: {log} does not exist.")
+    last = max(plan for plan, *_ in rows)
+    moves = _pending(path, [(to, file) for plan, file, to in rows if plan == last])
     _move_all(moves)
-    if is_last.all(): log.unlink()
-    else: table[~is_last].to_csv(log, index=False)
+    if rest := [row for row in rows if row[0] != last]: _write_log(log, rest)
+    else: log.unlink()
     _remove_empty(log.parent)
-    print(f"Moved back: {len(moves)}.")
+    say(f"Moved back: {len(moves)}.")

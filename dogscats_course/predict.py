@@ -15,23 +15,33 @@ import pandas as pd
 from PIL import Image
 from fastai.vision.all import num_distrib, rank_distrib
 
+from .console import say
 from .processes import gather_objects
-from .photos import Photo, photo_error
-from .layout import photos_below
-from .body import dtype_for, iter_features
+from .photos import PhotoError, is_photo_name, photo_error
+from .folders import files_below, kinds
+from .data import Photo
+from .body import iter_features
 from .head import head_probs
+
+# %% ../nbs/60_predict.ipynb #2ba6e864
+def _photos_in(folder):
+    "Return {path: '' or why it cannot be read} of the photos below `folder`; print what was not counted"
+    found = dict(sorted(files_below(folder)))
+    other = [f for f, reason in found.items() if not (reason or is_photo_name(f))]
+    if other: say(f"In {folder}, not counted: {kinds(other)}.")
+    return {f: reason for f, reason in found.items() if f not in set(other)}
 
 # %% ../nbs/60_predict.ipynb #dbbd69fe
 def _expand(paths):
-    "Return the files that `paths` stand for, in order; a folder stands for the photos below it"
+    "Return the (file, '' or why it cannot be read) pairs that `paths` stand for, in order"
     if isinstance(paths, (str, os.PathLike)): paths = [paths]
-    return [f for p in map(Path, paths) for f in (photos_below(p) if p.is_dir() else [p])]
+    return [o for p in map(Path, paths) for o in (_photos_in(p).items() if os.path.isdir(p) else [(p, '')])]
 
 # %% ../nbs/60_predict.ipynb #cda49ff4
 def _photo_or_blank(ds, i):
     "Return item `i` of `ds` and 1, or a blank photo and 0 if it cannot be opened"
     try: return *ds[i], 1
-    except Exception: return Photo.create(Image.new('RGB', (8, 8))), 0  # Pillow raises a dozen kinds
+    except PhotoError: return Photo.create(Image.new('RGB', (8, 8))), 0
 
 # %% ../nbs/60_predict.ipynb #c42478c6
 def _tolerant_dl(learn, files):
@@ -40,10 +50,10 @@ def _tolerant_dl(learn, files):
     return dl.new(create_item=partial(_photo_or_blank, dl.dataset))
 
 # %% ../nbs/60_predict.ipynb #0e8e4d60
-def _file_probs(learn, files, dtype):
+def _file_probs(learn, files):
     "Return {file: probabilities} of those of `files` that can be opened"
     waiting, probs = iter(files), {}
-    for x, opened in iter_features(learn, _tolerant_dl(learn, files), dtype):
+    for x, opened in iter_features(learn, _tolerant_dl(learn, files)):
         batch = islice(waiting, len(x))  # the next files: the iterator remembers where the last batch ended
         rows = zip(batch, head_probs(learn, x).tolist(), opened.tolist())
         probs.update((f, p) for f, p, ok in rows if ok)
@@ -53,20 +63,21 @@ def _file_probs(learn, files, dtype):
 def _shared_probs(learn, files):
     "Return {file: probabilities} as `_file_probs`, computed by all processes together and known to each"
     mine = files[rank_distrib()::max(1, num_distrib())]
-    found = _file_probs(learn, mine, dtype_for(learn, len(files))) if mine else {}
+    found = _file_probs(learn, mine) if mine else {}
     return dict(gather_objects(list(found.items())))
 
 # %% ../nbs/60_predict.ipynb #b593c114
 def _columns(vocab):
     "Return the table's column names, all of them different"
-    probs = [f'{c}_probability' if c in ('file', 'label', 'error') else c for c in vocab]
-    return ['file', 'label', *probs, 'error']
+    same = {'file', 'label', 'error'} & set(vocab)
+    return ['file', 'label', *(f'{c}_probability' if same else c for c in vocab), 'error']
 
 # %% ../nbs/60_predict.ipynb #01a689dc
-def _row(file, probs, vocab):
-    "Return the table's row for `file`; `probs` is None if it could not be opened"
-    if probs is None: return str(file), None, *[math.nan]*len(vocab), photo_error(file)
-    return str(file), vocab[probs.index(max(probs))], *probs, ''
+def _row(file, probs, vocab, reason=''):
+    "Return the table's row for `file`; `probs` is None if it could not be opened, for `reason` if that is known"
+    if probs is not None: return str(file), vocab[probs.index(max(probs))], *probs, ''
+    error = reason or photo_error(file) or 'it could not be opened, but now it can: try again'
+    return str(file), None, *[math.nan]*len(vocab), error
 
 # %% ../nbs/60_predict.ipynb #991d6a55
 def predict_files(
@@ -79,5 +90,5 @@ def predict_files(
         asked = ', '.join(map(str, files)) if isinstance(files, (list, tuple)) else files
         raise FileNotFoundError(f"There is no photo in {asked}.")
     vocab = list(learn.dls.vocab)
-    probs = _shared_probs(learn, [f for f in found if f.is_file()])
-    return pd.DataFrame([_row(f, probs.get(f), vocab) for f in found], columns=_columns(vocab))
+    probs = _shared_probs(learn, [f for f, reason in found if not reason and os.path.isfile(f)])
+    return pd.DataFrame([_row(f, probs.get(f), vocab, reason) for f, reason in found], columns=_columns(vocab))

@@ -6,7 +6,7 @@
 __all__ = ['make_app', 'model_card', 'write_space']
 
 # %% ../nbs/66_publish.ipynb #71751023
-import html, inspect, json, math, sys, tempfile
+import html, inspect, math, sys, tempfile
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -16,14 +16,15 @@ from fastai.vision.all import Learner
 from fastcore.all import delegates
 from PIL import Image
 
+from . import photos
 from .about import percent, repository_url, require
 from .atomic import atomic_folder, check_new
+from .console import path_text
 from .draw import draw_animal
 from .onnx_file import export_onnx, onnx_pixels, onnx_probs
-from .photos import _to_rgb, open_photo, photo_error
 from .predict import predict_files
 from .score import score
-from .share import as_learner, load_classifier, save_classifier
+from .share import _read_config, as_learner, load_classifier, save_classifier
 
 # %% ../nbs/66_publish.ipynb #c37dba49
 def _title(classes):
@@ -87,12 +88,12 @@ _escapes = str.maketrans({c: f'\\{c}' for c in '\\`*_[]<>|&~$@:'})
 
 def _escaped(o):
     "Return `o` on one line, as text in which Markdown sees no mark-up"
-    return ' '.join(str(o).split()).translate(_escapes)
+    return ' '.join(path_text(o).split()).translate(_escapes)
 
 # %% ../nbs/66_publish.ipynb #67c7eef6
 def _saved_config(folder):
     "Return the `config.json` of a folder of `save_classifier`"
-    return json.loads((Path(folder)/'config.json').read_text(encoding='utf-8'))
+    return _read_config(Path(folder)/'config.json')
 
 # %% ../nbs/66_publish.ipynb #de13f2ee
 def _learner_config(learn):
@@ -215,21 +216,24 @@ def model_card(
     return _markdown_page(front, title or _title(config['classes']), sections)
 
 # %% ../nbs/66_publish.ipynb #3805def2
-_space_functions = _to_rgb, open_photo, photo_error, onnx_pixels, onnx_probs, _photo_page
+_space_functions = onnx_pixels, onnx_probs, _photo_page
 
 # %% ../nbs/66_publish.ipynb #19fb3539
 _space_app = '''"""Tells what a photo shows, as a web page. Written by dogscats_course {version}; needs what requirements.txt names."""
-import html, io, json
+import html, json, sys
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import onnxruntime
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image
+
+here = Path(__file__).resolve().parent
+sys.path.insert(0, str(here))  # photos.py is found, however this file is run
+from photos import PhotoError, open_photo
 
 {functions}
 
-here = Path(__file__).resolve().parent
 session = onnxruntime.InferenceSession(here/'model.onnx', providers=['CPUExecutionProvider'])
 classify = partial(onnx_probs, session)
 app = _photo_page(classify, {title!r}, sorted(map(str, here.glob('examples/*.jpg'))))
@@ -254,7 +258,7 @@ def _space_readme(config, title, gradio, license=None, data=None, use=None):
     front = dict(title=title, sdk='gradio', sdk_version=gradio,
                  python_version=f'{sys.version_info.major}.{sys.version_info.minor}', app_file='app.py')
     if license: front['license'] = license
-    runs = ("`app.py` is all of its code: it runs `model.onnx` with onnxruntime. On another machine: "
+    runs = ("`app.py` and `photos.py` are all of its code: they run `model.onnx` with onnxruntime. On another machine: "
             "`pip install -r requirements.txt`, then `python app.py`.")
     return _markdown_page(front, title, {**_sections(config, license, data, use), 'How it runs': runs})
 
@@ -283,6 +287,7 @@ def write_space(
     with atomic_folder(dest) as tmp:
         export_onnx(learn, tmp/'model.onnx')
         (tmp/'app.py').write_text(_app_code(title), encoding='utf-8')
+        (tmp/'photos.py').write_text(inspect.getsource(photos), encoding='utf-8')
         (tmp/'requirements.txt').write_text(''.join(f'{k}=={v}\n' for k, v in versions.items()))
         (tmp/'README.md').write_text(_space_readme(config, title, versions['gradio'], **kwargs), encoding='utf-8')
         _write_examples(tmp/'examples', config['classes'])

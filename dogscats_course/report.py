@@ -6,8 +6,9 @@
 __all__ = ['write_run']
 
 # %% ../nbs/62_report.ipynb #501e8c7c
-import base64, io, json, shlex, time
+import base64, io, json, shlex, tempfile, time, uuid
 from importlib.resources import files
+from pathlib import Path
 
 import jinja2
 import matplotlib.pyplot as plt
@@ -16,24 +17,32 @@ from PIL import Image
 from fastai.vision.all import Learner
 
 from .about import duration, percent
-from .atomic import atomic_folder
+from .atomic import atomic_file, atomic_folder
 from .cam import cam_maps, overlay, show_cam
+from .console import path_text, say
 from .frozen import label_indices
 from .head import class_probs
-from .photos import open_photo
+from .items import item_files
+from .photos import PhotoError, open_photo, photo_error
 from .score import interpret, mistake_views, prediction_text, worst_predictions
 from .share import save_classifier
 from .show import plot_calibration, plot_confusion, plot_history, show_mistakes
+
+# %% ../nbs/62_report.ipynb #4f60baa7
+def _file_name(file, root):
+    "Return the path of a photo below the folder `root`, or its whole path, in characters that can be written"
+    if file.is_relative_to(root): file = file.relative_to(root)
+    return path_text(file.as_posix())
 
 # %% ../nbs/62_report.ipynb #2609ead5
 def _predictions(learn, root):
     "Return one row per validation photo: file, label, prediction, and the probability of each class"
     probs, targets = class_probs(learn)
     vocab = list(learn.dls.vocab)
-    files = [f.relative_to(root).as_posix() for f in learn.dls.valid_ds.items]
+    files = [_file_name(f, root) for f in item_files(learn.dls.valid_ds)]
     labels, predictions = [vocab[i] for i in targets], [vocab[i] for i in probs.argmax(1)]
     df = pd.DataFrame(dict(file=files, label=labels, prediction=predictions))
-    columns = [f'{c}_probability' if c in df else c for c in vocab]
+    columns = [f'{c}_probability' for c in vocab] if set(vocab) & set(df) else vocab
     return pd.concat([df, pd.DataFrame(probs.numpy(), columns=columns)], axis=1)
 
 # %% ../nbs/62_report.ipynb #323ee074
@@ -49,25 +58,30 @@ def _thumbnail(im):
     im.save(file, 'jpeg', quality=85)
     return _data_uri(file.getvalue(), 'jpeg')
 
+# %% ../nbs/62_report.ipynb #71625153
+def _picture(file):
+    "Return a photo as `src`, the address of its thumbnail; or '', and as `error` why it cannot be opened"
+    try: return dict(src=_thumbnail(open_photo(file, size=448)), error='')
+    except PhotoError as e: return dict(src='', error=e.reason)
+
 # %% ../nbs/62_report.ipynb #4ffcc6cf
 def _cards(learn, root, idxs):
-    "Return what the page shows of some validation photos: src, file, text, and whether the prediction is right"
-    probs, targets = class_probs(learn)
+    "Return what the page shows of validation photos: src, file, text, error, and whether the prediction is right"
+    files, vocab, (probs, targets) = item_files(learn.dls.valid_ds), learn.dls.vocab, class_probs(learn)
     def card(i):
-        file, actual = learn.dls.valid_ds.items[i], learn.dls.vocab[targets[i]]
-        predicted = learn.dls.vocab[probs[i].argmax()]
+        actual, predicted = vocab[targets[i]], vocab[probs[i].argmax()]
         text = prediction_text(predicted, probs[i].max(), actual)
-        src = _thumbnail(open_photo(file, size=448))
-        return dict(src=src, file=file.relative_to(root).as_posix(), text=text, right=actual == predicted)
+        return dict(_picture(files[i]), file=_file_name(files[i], root), text=text, right=actual == predicted)
     return [card(i) for i in idxs]
 
 # %% ../nbs/62_report.ipynb #1ae02c05
 def _cams(learn, root):
     "Return a sentence about the photos chosen, and their cards, each with its Grad-CAM map as `cam`"
     idxs, wrong = worst_predictions(learn)
-    probs, _ = class_probs(learn)
-    files = [learn.dls.valid_ds.items[i] for i in idxs]
-    photos, maps = cam_maps(learn, files, probs[idxs].argmax(1).tolist())
+    files, (probs, _) = item_files(learn.dls.valid_ds), class_probs(learn)
+    idxs = [i for i in idxs if not photo_error(files[i])]
+    if not idxs: return 'The photos cannot be opened any more.', []
+    photos, maps = cam_maps(learn, [files[i] for i in idxs], probs[idxs].argmax(1).tolist())
     cams = [_thumbnail(Image.fromarray(overlay(p, m))) for p, m in zip(photos, maps)]
     cards = [dict(card, cam=cam) for card, cam in zip(_cards(learn, root, idxs), cams)]
     if wrong: return 'The mistakes with the greatest loss.', cards
@@ -94,7 +108,7 @@ def _settings_table(learn, root, metrics, size):
     "Return what was trained, on what, for how long: {name: words}"
     fine_tune = metrics['fine_tune']
     return {
-        'photos': root,
+        'photos': path_text(root),
         'network': learn.recipe['arch'],
         'pretrained weights': learn.recipe['weights'] or 'none',
         'photo size': f'{size}×{size} pixels',
@@ -111,16 +125,17 @@ def _most_confused(learn, n=3):
 # %% ../nbs/62_report.ipynb #3427e533
 def _command(settings):
     "Return the parts of the `dogscats train` command that `settings` stand for"
-    quoted = {k.replace('_', '-'): shlex.quote(str(v)) for k, v in settings.items() if v is not None}
+    quoted = {k.replace('_', '-'): shlex.quote(path_text(str(v))) for k, v in settings.items() if v is not None}
     return [f"dogscats train {quoted.pop('data')}", *(f'--{k} {v}' for k, v in quoted.items())]
 
 # %% ../nbs/62_report.ipynb #367587b4
 def _report(learn, root, metrics, settings, plots):
-    "Return `report.html`; `plots` are the PNG files of its plots"
+    "Return `report.html`; `plots` are the PNG files of its plots, of which some may be missing"
     template = (files('dogscats_course')/'assets/report.html').read_text(encoding='utf-8')
-    plots = {f.stem: _data_uri(f.read_bytes(), 'png') for f in plots}
+    plots = {f.stem: _data_uri(f.read_bytes(), 'png') for f in plots if f.exists()}
     views = [(title, _cards(learn, root, idxs)) for title, idxs in mistake_views(learn).items()]
-    cam_words, cams = _cams(learn, root)
+    try: cam_words, cams = _cams(learn, root)
+    except Exception as e: cam_words, cams = f'This could not be drawn: {e}.', []
     facts = dict(metrics=metrics, headline=_headline(metrics), classes=list(learn.dls.vocab),
         counts=_photo_counts(learn), settings=_settings_table(learn, root, metrics, settings['size']),
         most_confused=_most_confused(learn), command=_command(settings), date=time.strftime('%Y-%m-%d'))
@@ -134,10 +149,54 @@ _figures = dict(history=plot_history, confusion=plot_confusion, calibration=plot
 # %% ../nbs/62_report.ipynb #f28f1f83
 def _save_figure(show, learn, file):
     "Save what `show(learn)` draws, and close it before a notebook shows it too"
-    show(learn)
-    plt.savefig(file, dpi=100, bbox_inches='tight')
-    plt.close()
+    others = plt.get_fignums()
+    try:
+        show(learn)
+        with atomic_file(file, overwrite=True) as tmp: plt.savefig(tmp, dpi=100, bbox_inches='tight', format='png')
+    finally:
+        for n in set(plt.get_fignums()) - set(others): plt.close(n)
     return file
+
+# %% ../nbs/62_report.ipynb #a4e95cbb
+def _save_model(learn, folder, metrics):
+    "Make a run folder that holds the model and metrics.json"
+    scores = {k: metrics[k] for k in ('accuracy', 'accuracy_low', 'accuracy_high', 'log_loss', 'n_valid')}
+    with atomic_folder(folder) as tmp:
+        save_classifier(learn, tmp/'model', scores=scores, seed=metrics['seed'])
+        (tmp/'metrics.json').write_text(json.dumps(metrics, indent=2) + '\n')
+
+# %% ../nbs/62_report.ipynb #85191d0d
+def _rescue(learn, out, metrics):
+    "Save the model beside `out`, or else in the system's temporary folder; return where, or None if neither works"
+    for place in (Path(out).absolute().parent, tempfile.gettempdir()):
+        folder = Path(place)/f'dogscats-rescued-{uuid.uuid4().hex[:8]}'
+        try: _save_model(learn, folder, metrics)
+        except Exception: continue  # safetensors has errors of its own
+        return folder
+
+def _save_somewhere(learn, out, metrics):
+    "Make the run folder `out`; if that fails, save the model elsewhere, and raise an `OSError` that says where"
+    try: _save_model(learn, out, metrics)
+    except Exception as e:
+        place = _rescue(learn, out, metrics)
+        saved = f'The trained model is in {path_text(place)}.' if place else 'The trained model is lost.'
+        kind = FileExistsError if isinstance(e, FileExistsError) else OSError
+        raise kind(f"The run could not be written to {path_text(out)} ({str(e).rstrip('.')}). {saved}") from None
+
+# %% ../nbs/62_report.ipynb #38bca0a7
+def _write_text(file, text):
+    "Write a text file as a whole; what UTF-8 cannot hold is escaped"
+    with atomic_file(file, overwrite=True) as tmp:
+        tmp.write_text(text, encoding='utf-8', errors='backslashreplace', newline='')
+
+def _write_parts(out, parts):
+    "Call functions that write files into `out`, {name: function of its path}; tell which of them failed, and why"
+    for name, write in parts.items():
+        try: write(Path(out)/name)
+        except Exception as e: say(f"{name} could not be made: {str(e).strip() or type(e).__name__}")
+        except KeyboardInterrupt:
+            say(f"Stopped before {name} was made. The model is in {path_text(out)}.")
+            raise
 
 # %% ../nbs/62_report.ipynb #8002c761
 def write_run(
@@ -147,15 +206,17 @@ def write_run(
     metrics:dict, # the figures that `train_classifier` keeps, with accuracy, accuracy_low, accuracy_high and log_loss
     settings:dict, # the arguments of `train_classifier` that give this result; `data` is the path
 ):
-    """Write a run folder: `model/`, report.html, metrics.json, predictions.csv, history.csv and the plots as PNG files
+    """Write a run folder: `model/` and metrics.json, then report.html, predictions.csv, history.csv, plots as PNG files
 
-    Raises `FileExistsError` if `out` is not empty."""
-    scores = {k: metrics[k] for k in ('accuracy', 'accuracy_low', 'accuracy_high', 'log_loss', 'n_valid')}
-    with atomic_folder(out) as tmp:
-        save_classifier(learn, tmp/'model', scores=scores, seed=metrics['seed'])
-        (tmp/'metrics.json').write_text(json.dumps(metrics, indent=2) + '\n')
-        learn.history.to_csv(tmp/'history.csv', index=False)
-        _predictions(learn, root).to_csv(tmp/'predictions.csv', index=False)
-        figures = {name: _save_figure(show, learn, tmp/f'{name}.png') for name, show in _figures.items()}
-        plots = [figures[name] for name in ('history', 'confusion', 'calibration')]
-        (tmp/'report.html').write_text(_report(learn, root, metrics, settings, plots), encoding='utf-8')
+    What comes after the model may fail, and is told. Raises `OSError` if the model itself cannot be saved there, or
+    `FileExistsError` if `out` is not empty, and says where the model is instead."""
+    _save_somewhere(learn, out, metrics)
+    def picture(show): return lambda file: _save_figure(show, learn, file)
+    def report(file):
+        plots = [file.with_name(f'{name}.png') for name in ('history', 'confusion', 'calibration')]
+        _write_text(file, _report(learn, root, metrics, settings, plots))
+    _write_parts(out, {
+        'history.csv': lambda file: _write_text(file, learn.history.to_csv(index=False)),
+        'predictions.csv': lambda file: _write_text(file, _predictions(learn, root).to_csv(index=False)),
+        **{f'{name}.png': picture(show) for name, show in _figures.items()},
+        'report.html': report})

@@ -12,6 +12,7 @@ from scipy.stats import binomtest
 from sklearn.metrics import classification_report, confusion_matrix, log_loss
 
 from .about import percent
+from .console import say
 from .head import class_probs
 
 # %% ../nbs/50_score.ipynb #a5f6df41
@@ -23,12 +24,21 @@ def wilson_interval(
     interval = binomtest(int(right), int(n)).proportion_ci(0.95, method='wilson')
     return float(interval.low), float(interval.high)
 
+# %% ../nbs/50_score.ipynb #b151b395
+def _check_probs(probs):
+    "Raise `ValueError` if there are no probabilities, or some are not numbers"
+    if not len(probs): raise ValueError("There are no photos to score.")
+    bad = int(probs.isnan().any(1).sum())
+    if bad: raise ValueError(f"The probabilities of {bad} of {len(probs)} photos are not numbers (NaN): "
+        "the training has diverged. Train again, with a lower learning rate.")
+
 # %% ../nbs/50_score.ipynb #207c88f3
 def score_probs(
     probs, # N×K probabilities
     targets, # N indices of the true classes
 )->dict: # accuracy, accuracy_low, accuracy_high (all 0 to 1), log_loss, photos
-    "Compute accuracy with its 95 % Wilson interval, and log-loss, from probabilities"
+    "Compute accuracy with its 95 % Wilson interval, and log-loss; raise `ValueError` if probabilities are NaN"
+    _check_probs(probs)
     right, n = int((probs.argmax(1) == targets).sum()), len(targets)
     low, high = wilson_interval(right, n)
     probs = probs.double()
@@ -40,7 +50,7 @@ def score_probs(
 def score(
     learn, # a Learner whose head has a `Flatten`
 )->dict: # accuracy, accuracy_low, accuracy_high (all 0 to 1), log_loss, photos
-    "Compute accuracy with its 95 % Wilson interval, and log-loss, on the validation photos"
+    "Compute accuracy with its 95 % Wilson interval, and log-loss, on the validation photos; raise `ValueError` for NaN"
     return score_probs(*class_probs(learn))
 
 # %% ../nbs/50_score.ipynb #84856c82
@@ -110,11 +120,11 @@ class _Interpretation(ClassificationInterpretation):
     def __init__(self, learn):
         probs, targets = class_probs(learn)
         super().__init__(learn, learn.dls.valid, TensorBase(-_target_probs(probs, targets).log()))
-        self.targets, self.predictions = targets.numpy(), probs.argmax(1).numpy()
+        self.vocab, self.targets, self.predictions = learn.dls.vocab, targets.numpy(), probs.argmax(1).numpy()
     def confusion_matrix(self): return confusion_matrix(self.targets, self.predictions, labels=range(len(self.vocab)))
     def print_classification_report(self):
         labels, names = range(len(self.vocab)), list(self.vocab)
-        print(classification_report(self.targets, self.predictions, labels=labels, target_names=names, zero_division=0))
+        say(classification_report(self.targets, self.predictions, labels=labels, target_names=names, zero_division=0))
 
 # %% ../nbs/50_score.ipynb #5fd715a2
 def interpret(

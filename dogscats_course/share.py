@@ -6,22 +6,23 @@
 __all__ = ['InputSpec', 'input_spec', 'save_classifier', 'load_classifier', 'as_learner']
 
 # %% ../nbs/61_share.ipynb #45f76240
-import json, tempfile
+import json, os, tempfile
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
-import torch, torchvision
+import torchvision
 from PIL import Image
-from fastai.vision.all import Learner, Normalize, Resize, ResizeMethod, create_timm_model, create_vision_model
-from fastai.vision.all import default_split, risinstance
+from fastai.vision.all import CategoryMap, Learner, Normalize, Resize, ResizeMethod, risinstance
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 
-from .about import versions
-from .atomic import atomic_folder
+from .about import class_name_problem, versions
+from .atomic import atomic_folder, is_junk
+from .console import path_text
 from .data import photo_dls
-from .learner import vgg_learner
+from .learner import meta_model, vgg_learner
 
 # %% ../nbs/61_share.ipynb #9ff5251d
 class InputSpec(NamedTuple):
@@ -44,16 +45,11 @@ def input_spec(
             "as a saved classifier sees them: make its dls with make_dls, or save it with fastai's learn.export.")
     return InputSpec(resize[0].size[0], normalize[0])
 
-# %% ../nbs/61_share.ipynb #1ce3b05c
-def _is_folder_name(o):
-    "Return whether `o` can be the name of a folder, and be printed: a terminal obeys some characters"
-    if not isinstance(o, str) or o in ('', '.', '..'): return False
-    return Path(o).name == o and len(o) < 256 and o.isprintable()
-
 # %% ../nbs/61_share.ipynb #61191bb6
 def _are_classes(o):
     "Return whether `o` is a list of at least two class names, each of them once"
-    return isinstance(o, list) and len(o) > 1 and all(map(_is_folder_name, o)) and len(set(o)) == len(o)
+    if not isinstance(o, list) or len(o) < 2 or any(map(class_name_problem, o)): return False
+    return len(set(o)) == len(o)
 
 # %% ../nbs/61_share.ipynb #2b757bb4
 def _are_numbers(o, n):
@@ -86,10 +82,19 @@ def _check_config(config, source):
         problem = 'malformed' if field in config else 'missing'
         raise ValueError(f"{source} does not describe a classifier: its field {field!r} is {problem}.")
 
+# %% ../nbs/61_share.ipynb #0e5c8c31
+_MOST_BYTES = 4_000_000 # of config.json, and of the header of model.safetensors
+
+def _read_text(path):
+    "Return the text of a small file; raise `ValueError` if it is a large one, no file at all, or not text"
+    size = path.stat().st_size  # 0 for a link to one of the system's streams, which have no end
+    if size > _MOST_BYTES or not path.is_file(): raise ValueError(f'{path} is too large, or no file')
+    with path.open('rb') as f: return f.read(size).decode()
+
 # %% ../nbs/61_share.ipynb #0dbae5c2
 def _read_config(path):
-    "Read and check a description; raises `ValueError`"
-    try: config = json.loads(path.read_text(encoding='utf-8'))
+    "Read and check a description; raise `ValueError`"
+    try: config = json.loads(_read_text(path))
     except (ValueError, RecursionError):
         raise ValueError(f"{path} is not JSON: it is damaged, or another kind of file. Copy it again.") from None
     _check_config(config, path)
@@ -97,7 +102,7 @@ def _read_config(path):
 
 # %% ../nbs/61_share.ipynb #830491a9
 def _builder(arch):
-    "Return the torchvision function that builds `arch`, or timm's name for it; raises `ValueError` if neither has it"
+    "Return the torchvision function that builds `arch`, or timm's name for it; raise `ValueError` if neither has it"
     if arch.startswith('timm/'):
         if not find_spec('timm'): raise ValueError(f"{arch} needs the package timm: pip install timm")
         import timm
@@ -122,11 +127,7 @@ def _model_specs(model):
 # %% ../nbs/61_share.ipynb #24697e15
 def _expected_specs(arch, n_out):
     "Return the specs of the model that `vgg_learner` makes of `arch` for `n_out` classes"
-    build = _builder(arch)
-    with torch.device('meta'):
-        if isinstance(build, str): model, _ = create_timm_model(build, n_out, default_split, pretrained=False)
-        else: model = create_vision_model(build, n_out, pretrained=False)
-    return _model_specs(model)
+    return _model_specs(meta_model(_builder(arch), n_out))
 
 # %% ../nbs/61_share.ipynb #8eb656d8
 def _mismatch(found, expected):
@@ -138,11 +139,11 @@ def _mismatch(found, expected):
 
 # %% ../nbs/61_share.ipynb #f3236ae7
 def _describe(learn, scores, seed):
-    "Return what `config.json` holds; raises `ValueError` if it cannot describe this Learner"
+    "Return what `config.json` holds; raise `ValueError` if it cannot describe this Learner"
     size, normalize = input_spec(learn)
     stats = {k: [round(v, 6) for v in getattr(normalize, k).flatten().tolist()] for k in ('mean', 'std')}
-    config = dict(format=_FORMAT, **learn.recipe, classes=list(learn.dls.vocab), size=size, normalisation=stats,
-        seed=seed, versions=versions(), scores=scores or {})
+    config = dict(format=_FORMAT, **learn.recipe, classes=list(map(str, learn.dls.vocab)), size=size,
+        normalisation=stats, seed=seed, versions=versions(), scores=scores or {})
     _check_config(config, 'This Learner')
     return config
 
@@ -151,11 +152,25 @@ _FILES = 'config.json', 'model.safetensors'
 
 def _check_replaceable(folder):
     "Raise `FileExistsError` if `folder` holds anything other than a classifier of ours"
-    if not folder.is_dir() or not any(folder.iterdir()): return
+    if not folder.is_dir() or all(is_junk(f.name) for f in folder.iterdir()): return
     try: _read_config(folder/_FILES[0])
     except (OSError, ValueError):
         raise FileExistsError(f"{folder} holds something other than a classifier of this package: "
             "choose another name, or move it away first.") from None
+
+# %% ../nbs/61_share.ipynb #ac06dfd4
+def _check_savable(learn):
+    "Raise `ValueError` unless the model is what `load_classifier` would build"
+    try: mismatch = _mismatch(_model_specs(learn.model), _expected_specs(learn.recipe['arch'], len(learn.dls.vocab)))
+    except ValueError as e: mismatch = str(e).rstrip('.')
+    if mismatch:
+        raise ValueError(f"This model is not as vgg_learner makes it ({mismatch}): save it with fastai's learn.export.")
+
+# %% ../nbs/61_share.ipynb #686c4f79
+def _as_json(config):
+    "Return a description as the text of `config.json`"
+    def plain(o): return o.item() if hasattr(o, 'item') else str(o)
+    return json.dumps(config, indent=2, ensure_ascii=False, default=plain) + '\n'
 
 # %% ../nbs/61_share.ipynb #51335299
 def save_classifier(
@@ -169,15 +184,20 @@ def save_classifier(
     Raises `FileExistsError` if `folder` holds anything else, and `ValueError` for a model that
     `load_classifier` could not rebuild."""
     folder = Path(folder)
-    if mismatch := _mismatch(_model_specs(learn.model), _expected_specs(learn.recipe['arch'], len(learn.dls.vocab))):
-        raise ValueError(f"This model is not as vgg_learner makes it ({mismatch}): save it with fastai's learn.export.")
+    _check_savable(learn)
     config = _describe(learn, scores, seed)
     _check_replaceable(folder)
     tensors = {k: v.detach().cpu().contiguous() for k, v in learn.model.state_dict().items()}
     with atomic_folder(folder, replaces=_FILES) as tmp:
-        save_file(tensors, tmp/_FILES[1])
-        (tmp/_FILES[0]).write_text(json.dumps(config, indent=2, ensure_ascii=False) + '\n', encoding='utf-8')
+        (tmp/_FILES[1]).write_bytes(save(tensors))
+        (tmp/_FILES[0]).write_text(_as_json(config), encoding='utf-8')
     return folder
+
+# %% ../nbs/61_share.ipynb #11f3acf3
+def _has_small_header(path):
+    "Return whether the header of a safetensors file has a credible length"
+    if path.stat().st_size < 8: return False
+    with path.open('rb') as f: return int.from_bytes(f.read(8), 'little') <= _MOST_BYTES
 
 # %% ../nbs/61_share.ipynb #bb435d1d
 _torch_dtypes = dict(F32='float32', I64='int64') # of safetensors' names, those that our models have
@@ -189,26 +209,40 @@ def _file_specs(path):
         return _tensor_spec(_torch_dtypes.get(dtype, dtype), part.get_shape())
     with safe_open(path, 'pt') as f: return {k: spec(f.get_slice(k)) for k in f.keys()}
 
+# %% ../nbs/61_share.ipynb #3001876b
+@contextmanager
+def _utf8_path(path): # yields a path
+    "Yield a path in UTF-8 to the file at `path`"
+    try: os.fspath(path).encode()
+    except UnicodeEncodeError:
+        with open(path, 'rb') as f: yield f'/dev/fd/{f.fileno()}'
+    else: yield path
+
 # %% ../nbs/61_share.ipynb #793ad4e8
 def _read_tensors(path, expected):
-    "Read the tensors of a safetensors file; raises `ValueError` unless their specs are the `expected` ones"
+    "Read the tensors of a safetensors file; raise `ValueError` unless their specs are the `expected` ones"
     try:
-        if mismatch := _mismatch(_file_specs(path), expected):
-            raise ValueError(f"{path} does not fit its config.json: {mismatch}.")
-        return load_file(path)
+        if not _has_small_header(path): raise SafetensorError
+        with _utf8_path(path) as file:
+            mismatch = _mismatch(_file_specs(file), expected)
+            if not mismatch: return load_file(file)
     except SafetensorError:
         raise ValueError(f"{path} is not a whole safetensors file: it is damaged, or another kind of file. "
             "Copy it again.") from None
+    raise ValueError(f"{path} does not fit its config.json: {mismatch}.")
 
 # %% ../nbs/61_share.ipynb #bdab0c31
 def _empty_dls(classes, size, mean, std):
     "Return `ImageDataLoaders` that hold no photos, and know how to open one"
     with tempfile.TemporaryDirectory() as d:
-        photo = Path(d)/classes[0]/'photo.png'
+        photo = Path(d)/'class'/'photo.png'
         photo.parent.mkdir()
         Image.new('RGB', (8, 8)).save(photo)
         normalize = Normalize.from_stats(mean, std)
-        return photo_dls([photo], [photo], classes, size=size, batch_tfms=normalize).new_empty()
+        dls = photo_dls([photo], [photo], ['class'], size=size, batch_tfms=normalize)
+    label = dls.train_ds.tls[1].tfms[-1]
+    label.vocab, label.c = CategoryMap(classes, sort=False), len(classes)
+    return dls.new_empty()
 
 # %% ../nbs/61_share.ipynb #7a36f076
 def load_classifier(
@@ -227,7 +261,7 @@ def load_classifier(
     dls = _empty_dls(classes, config['size'], stats['mean'], stats['std'])
     learn = vgg_learner(dls, weights=None, arch=_builder(arch))
     learn.model.load_state_dict(tensors)
-    learn.recipe['weights'] = config['weights']
+    learn.recipe['weights'] = config['weights'] and path_text(config['weights'])
     learn.freeze()
     return learn
 

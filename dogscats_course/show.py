@@ -16,7 +16,9 @@ from fastai.vision.all import show_image, subplots
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from .head import class_probs
-from .photos import open_photo
+from .items import item_files
+from .lettering import class_labels, drawable, lettering, wrapped
+from .photos import PhotoError, open_photo
 from .score import interpret, mistake_views, prediction_text, wilson_interval
 
 # %% ../nbs/52_show.ipynb #e066e953
@@ -34,15 +36,20 @@ class OneHot(np.ndarray):
 # %% ../nbs/52_show.ipynb #09e72a3d
 def _titles(titles, classes):
     "Return one title per picture; a row of one-hot labels reads 'dogs [0 1]'"
-    if np.ndim(titles) < 2: return titles
+    if np.ndim(titles) < 2: return ['' if t is None else drawable(t) for t in titles]
     rows = np.asarray(titles).astype(int)
     if classes is None: return [str(row) for row in rows]
-    return [f'{classes[row.argmax()]} {row}' for row in rows]
+    return [drawable(f'{classes[row.argmax()]} {row}') for row in rows]
 
 # %% ../nbs/52_show.ipynb #970cf4a4
 def _opened(image):
     "Return a photo for its path; anything else is a picture already"
     return open_photo(image) if isinstance(image, (str, os.PathLike)) else image
+
+# %% ../nbs/52_show.ipynb #4d821597
+def _order(classes, width):
+    "Return the order of the classes in words, in lines of `width` characters"
+    return wrapped(f"order of the classes: {', '.join(class_labels(classes))}", width)
 
 # %% ../nbs/52_show.ipynb #673ede7d
 def plots(
@@ -58,21 +65,23 @@ def plots(
     if titles is not None and len(titles) != len(images):
         raise ValueError(f"There are {len(images)} images and {len(titles)} titles: give each image one title.")
     if classes is None: classes = getattr(titles, 'classes', None)
-    order = None if classes is None or titles is None else f"order of the classes: {', '.join(classes)}"
-    titles = [None]*len(images) if titles is None else _titles(titles, classes)
     cols = math.ceil(len(images)/rows)
-    fig, axs = subplots(rows, cols, figsize=figsize, imsize=2.5, suptitle=order, layout='constrained')
-    for ax in axs.flat: ax.axis('off')
-    for im, title, ax in zip(images, titles, axs.flat): show_image(im, ax=ax, title=title, cmap='gray')
+    order = None if classes is None or titles is None else _order(classes, 26*cols)
+    titles = [None]*len(images) if titles is None else _titles(titles, classes)
+    with lettering([order, *titles]):
+        fig, axs = subplots(rows, cols, figsize=figsize, imsize=2.5, suptitle=order, layout='constrained')
+        for ax in axs.flat: ax.axis('off')
+        for im, title, ax in zip(images, titles, axs.flat): show_image(im, ax=ax, title=title, cmap='gray')
 
 # %% ../nbs/52_show.ipynb #49544165
 def _plot_curves(ax, history, columns, styles):
     "Plot columns of a history, each in a style of its own; a dotted line marks where a new fit begins"
     epochs = np.arange(1, len(history) + 1)
-    for name, style in zip(columns, cycle(styles)): ax.plot(epochs, history[name], style, label=name.replace('_', ' '))
+    for name, style in zip(columns, cycle(styles)):
+        ax.plot(epochs, history[name], style, label=drawable(name).replace('_', ' '))
     starts = epochs[history.epoch == 0]
     for x in starts[1:]: ax.axvline(x - 0.5, color='grey', linestyle=':')
-    ax.legend()
+    if len(columns): ax.legend()
 
 # %% ../nbs/52_show.ipynb #a4abe2a3
 def plot_history(
@@ -84,19 +93,29 @@ def plot_history(
     losses = ['train_loss', 'valid_loss']
     metrics = history.columns.drop(['fit', 'epoch', *losses, 'seconds'])
     fig, (above, below) = plt.subplots(2, 1, sharex=True, figsize=(5, 5), layout='constrained')
-    _plot_curves(above, history, losses, ['o--', 's-'])
-    _plot_curves(below, history, metrics, ['s-', '^--', 'v:'])
+    with lettering(metrics):
+        _plot_curves(above, history, losses, ['o--', 's-'])
+        _plot_curves(below, history, metrics, ['s-', '^--', 'v:'])
     above.set_title('loss')
     below.set(title='metrics on the validation photos', xlabel='epoch, over all fits')
     below.xaxis.set_major_locator(MaxNLocator(integer=True))
 
 # %% ../nbs/52_show.ipynb #88543ba6
 def _show_row(fig, heading, images, titles, n):
-    "Show pictures below a heading, in a row with room for `n`"
-    fig.suptitle(heading, fontweight='bold', x=0.01, ha='left')
+    "Show pictures below a heading, in a row with room for `n`; without the picture if that is None"
+    weight = 'bold' if len(plt.rcParams['font.family']) == 1 else 'normal'  # a font of `lettering` may have no bold
+    fig.suptitle(heading, fontweight=weight, x=0.01, ha='left')
     axs = fig.subplots(1, n, squeeze=False)[0]
     for ax in axs: ax.axis('off')
-    for im, title, ax in zip(images, titles, axs): show_image(im, ax=ax, title=title)
+    for im, title, ax in zip(images, titles, axs):
+        if im is None: ax.set_title(title)
+        else: show_image(im, ax=ax, title=title)
+
+# %% ../nbs/52_show.ipynb #507fdd00
+def _photo_or_reason(file, title):
+    "Return a photo and its title; or None, and a title that says why it cannot be opened"
+    try: return open_photo(file, size=448), title
+    except PhotoError as e: return None, f'{title}\n{wrapped(drawable(f"left out: {e.reason}"))}'
 
 # %% ../nbs/52_show.ipynb #f38efd6c
 def show_mistakes(
@@ -106,24 +125,27 @@ def show_mistakes(
 ):
     "Show the views of `mistake_views`, each photo under its actual class, the predicted one and the confidence"
     probs, targets = class_probs(learn)
-    vocab, files = learn.dls.vocab, learn.dls.valid_ds.items
-    views = mistake_views(learn, n, seed)
+    labels, files, views = class_labels(learn.dls.vocab), item_files(learn.dls.valid_ds), mistake_views(learn, n, seed)
     confidence, predictions = probs.max(1)
-    def title(i): return prediction_text(vocab[predictions[i]], confidence[i], vocab[targets[i]])
-    fig = plt.figure(figsize=(2.1*n, 2.7*len(views)), layout='constrained')
-    for row, (heading, idxs) in zip(fig.subfigures(len(views), 1), views.items()):
-        if not idxs: heading += ': none'
-        images = [open_photo(files[i]) for i in idxs]
-        _show_row(row, heading, images, [title(i) for i in idxs], n)
+    def title(i): return wrapped(prediction_text(labels[predictions[i]], confidence[i], labels[targets[i]]))
+    with lettering([*labels, *views]):
+        fig = plt.figure(figsize=(2.1*n, 2.7*len(views)), layout='constrained')
+        for row, (heading, idxs) in zip(fig.subfigures(len(views), 1), views.items()):
+            if not idxs: heading += ': none'
+            heading = wrapped(drawable(heading), max(40, 18*n))
+            images, titles = zip(*[_photo_or_reason(files[i], title(i)) for i in idxs]) if idxs else ((), ())
+            _show_row(row, heading, images, titles, n)
 
 # %% ../nbs/52_show.ipynb #2f25ff6f
 def plot_confusion(
     learn, # a Learner whose head has a `Flatten`
 ):
     "Plot fastai's confusion matrix, as large as its classes need"
-    n = len(learn.dls.vocab)
-    inches = min(3.5 + 0.3*n, 20)
-    interpret(learn).plot_confusion_matrix(figsize=[inches, inches], plot_txt=n <= 40)
+    interp = interpret(learn)
+    interp.vocab = labels = class_labels(learn.dls.vocab)
+    n, longest = len(labels), max(map(len, labels))
+    inches = min(3.5 + 0.3*n, 20) + 0.15*max(0, longest - 10)
+    with lettering(labels): interp.plot_confusion_matrix(figsize=[inches, inches], plot_txt=n <= 40)
 
 # %% ../nbs/52_show.ipynb #ff969832
 def _calibration(probs, targets, bins):

@@ -6,7 +6,8 @@
 __all__ = ['train_classifier']
 
 # %% ../nbs/63_train.ipynb #07523134
-import time
+import sys, tempfile, time
+from contextlib import contextmanager, redirect_stdout, suppress
 from pathlib import Path
 
 import torch
@@ -15,13 +16,15 @@ from fastai.vision.all import Learner, no_random, num_distrib, rank_distrib
 from .about import duration, percent, versions
 from .atomic import check_new
 from .body import cached_body
-from .data import dogscats, make_dls
+from .console import SafeOutput, path_text, say
+from .data import _check_number, dogscats, make_dls
 from .fastbody import has_bfloat16
 from .features import new_photos
 from .learner import vgg_learner
 from .processes import fit_on_main_process, join_processes, silence_other_processes
 from .report import write_run
 from .score import score
+from .share import _check_savable, _describe, save_classifier
 
 # %% ../nbs/63_train.ipynb #b9aee7a7
 def _seconds_per_photo(
@@ -84,8 +87,8 @@ def _fine_tune_estimate(learn, epochs):
 def _train(learn, epochs, fine_tune):
     "Train the head, then fine-tune the whole network; return how many epochs that was"
     with no_random(reproducible=False):
-        print(_feature_estimate(learn))
-        if words := _fine_tune_estimate(learn, fine_tune): print(words)
+        say(_feature_estimate(learn))
+        if words := _fine_tune_estimate(learn, fine_tune): say(words)
     on_gpu = learn.dls.device.type == 'cuda'
     if fine_tune is None: fine_tune = int(on_gpu)
     learn.fit_head(epochs)
@@ -110,6 +113,42 @@ def _summary(metrics):
     return (f"Accuracy {accuracy} (95 % interval {low} to {high}) on {metrics['n_valid']} photos, "
         f"log-loss {metrics['log_loss']:.3f}, in {duration(metrics['seconds'])}.")
 
+# %% ../nbs/63_train.ipynb #aea1e39b
+def _check_writable(out, size=1):
+    "Raise `OSError` unless a new folder `out` can be made that holds `size` bytes; leave everything as it was"
+    new = [d for d in (out, *out.absolute().parents) if not d.exists()]
+    try:
+        check_new(out)
+        out.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=out) as f: f.write(bytes(size))
+    except FileExistsError: raise
+    except OSError as e:
+        reason = e.strerror or e
+        raise OSError(f"A run cannot be written to {path_text(out)} ({reason}): choose another folder.") from None
+    finally:
+        with suppress(OSError):
+            for d in new: d.rmdir()
+
+# %% ../nbs/63_train.ipynb #885206d8
+def _check_can_be_saved(learn, out, seed):
+    "Raise `ValueError` or `OSError` unless the run folder `out` can hold the model of `learn`"
+    _check_savable(learn)
+    _describe(learn, None, seed)
+    _check_writable(out, sum(t.nbytes for t in learn.model.state_dict().values()))
+
+# %% ../nbs/63_train.ipynb #d22ff244
+@contextmanager
+def _saved_on_failure(learn, out, seed):
+    "Save the model into the run folder `out`, unless that is None, if a block of code fails or is stopped"
+    try: yield
+    except BaseException:
+        if out is None: raise
+        try:
+            save_classifier(learn, out/'model', seed=seed)
+            say(f"The model is saved in {path_text(out/'model')}, without figures.")
+        except Exception as e: say(f"The model could not be saved: {e}")
+        raise
+
 # %% ../nbs/63_train.ipynb #01125074
 def train_classifier(
     path='drawn', # 'drawn', 'sample', 'full', or a folder of photos in the course's layout
@@ -124,22 +163,25 @@ def train_classifier(
 )->Learner: # trained
     """Train a classifier on a folder of photos, and print how good it is; several processes share the work
 
-    Raises `LayoutError` and the other errors of `make_dls` and `vgg_learner`, and `FileExistsError`
-    if `out` is not empty."""
-    if epochs < 1: raise ValueError(f"epochs must be at least 1, not {epochs}.")
-    if fine_tune is not None and fine_tune < 0: raise ValueError(f"fine_tune must be at least 0, not {fine_tune}.")
-    if out is not None: check_new(out)
+    Raises `LayoutError` and the other errors of `make_dls` and `vgg_learner`, `FileExistsError` if `out` is not
+    empty, and `OSError` if it cannot be written to."""
+    _check_number('epochs', epochs, 1)
+    if fine_tune is not None: _check_number('fine_tune', fine_tune, 0)
+    _check_number('seed', seed, 0, 2**32 - 1)
+    out = None if out is None or rank_distrib() else Path(out)
+    if out: _check_writable(out)
     start, processes = time.time(), join_processes()
-    with no_random(seed), silence_other_processes():
+    with no_random(seed), silence_other_processes(), redirect_stdout(SafeOutput(sys.stdout)):
         root = dogscats(path) if path in ('drawn', 'sample', 'full') else Path(path)
         learn = vgg_learner(make_dls(root, bs=bs, size=size, seed=seed, limit=limit), weights=weights)
+        if out: _check_can_be_saved(learn, out, seed)
         fine_tune = _train(learn, epochs, fine_tune)
-        metrics = _metrics(learn, epochs, fine_tune, seed, start)
-        print(_summary(metrics))
-    if out is not None and not rank_distrib():
-        used = weights if Path(str(weights)).is_file() else learn.recipe['weights'] or 'none'
-        settings = dict(data=path, epochs=epochs, fine_tune=fine_tune, weights=used, size=size, bs=bs, seed=seed,
-            limit=limit)
-        write_run(learn, out, root, metrics, settings)
+        with _saved_on_failure(learn, out, seed): metrics = _metrics(learn, epochs, fine_tune, seed, start)
+        say(_summary(metrics))
+        if out:
+            used = weights if Path(str(weights)).is_file() else learn.recipe['weights'] or 'none'
+            settings = dict(data=path, epochs=epochs, fine_tune=fine_tune, weights=used, size=size, bs=bs, seed=seed,
+                limit=limit)
+            write_run(learn, out, root, metrics, settings)
     if processes: processes.wait_for_everyone()
     return learn

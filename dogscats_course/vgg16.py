@@ -6,20 +6,25 @@
 __all__ = ['Batches', 'Vgg16']
 
 # %% ../nbs/64_vgg16.ipynb #0e6e562a
-import math, random
+import math, os, random
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-import numpy as np, torch
-from fastai.vision.all import Pipeline, Resize, get_image_files
+import numpy as np, pandas as pd, torch
+from fastai.vision.all import Pipeline, Resize
 from fastcore.all import patch
+from PIL import Image
 from torchvision.models import VGG16_BN_Weights, vgg16_bn
 
 from .about import percent
-from .data import photo_dls
+from .console import say
+from .photos import is_photo_name, open_photo
+from .folders import LayoutError, files_below, folder_class
+from .splits import split_folders
+from .layout import _NOT_COUNTED, _check_inner, checked_photos, class_folders, class_of, say_left_out
+from .data import Photo, photo_dls
 from .head import class_probs
-from .layout import LayoutError, class_folders, class_photos
 from .learner import vgg_learner
-from .photos import Photo, readable_photos
 from .share import input_spec, load_classifier, save_classifier
 from .show import OneHot, plots
 from .weights import imagenet_file, imagenet_weights
@@ -36,6 +41,25 @@ def _rounds(n, batch_size, shuffle):
         idxs = rng.sample(range(n), n) if shuffle else range(n)
         for i in range(0, n, batch_size): yield idxs[i:i+batch_size]
 
+# %% ../nbs/64_vgg16.ipynb #d91f2883
+def _photos_of(path):
+    "Return the photos in class folders or, without any, below `path`: a table as `find_photos` makes it"
+    folders = class_folders(path)
+    rows = [(path.name, folder_class(d) if folders else '', f, reason or ('' if is_photo_name(f) else _NOT_COUNTED))
+        for d in folders or [path] for f, reason in sorted(files_below(d))]
+    if folders: _check_inner([row[1:3] for row in rows], path)
+    return checked_photos(pd.DataFrame(rows, columns=['split', 'class', 'file', 'error']))
+
+# %% ../nbs/64_vgg16.ipynb #81816c87
+def _checked_path(path):
+    "Return a folder of photos as a `Path`; raise `FileNotFoundError`, or `LayoutError` if it holds train and valid"
+    path = Path(path)
+    if not path.is_dir(): raise FileNotFoundError(f"There is no folder {path} (the working directory is {Path.cwd()}).")
+    splits = split_folders(path)
+    names = ' and '.join(d.name for split, d in splits.items() if split != 'test')
+    if splits: raise LayoutError(f"{path} holds {names}: give the path of one of them.", path)
+    return path
+
 # %% ../nbs/64_vgg16.ipynb #107f7dda
 class Batches:
     "Endless batches of a folder's photos: `imgs, labels = next(batches)`"
@@ -44,27 +68,35 @@ class Batches:
         batch_size:int=64, # photos per batch; the last of a round may have fewer
         shuffle:bool=True, # a new order each round; else that of `filenames`
     ):
-        path = Path(path)
-        if not path.is_dir(): raise FileNotFoundError(f"There is no folder {path} (the working directory is {Path.cwd()}).")
-        if batch_size < 1: raise ValueError(f"batch_size must be at least 1, not {batch_size}.")
-        if (path/'train').is_dir(): raise LayoutError(f"{path} holds train and valid: give the path of one of them.", path)
-        self.classes = [d.name for d in class_folders(path)]
-        photos = [f for _, f in class_photos(path)] if self.classes else get_image_files(path).sorted()
-        self.files = readable_photos(photos)
+        if not isinstance(batch_size, int) or batch_size < 1:
+            raise ValueError(f"batch_size must be a whole number, at least 1, not {batch_size!r}.")
+        self.path = path = _checked_path(path)
+        photos = _photos_of(path)
+        say_left_out(photos)
+        self.files = photos.file[photos.error == ''].tolist()
         if not self.files: raise LayoutError(f"There is no photo in {path}.", path)
-        self.path, self.batch_size, self.shuffle, self.n = path, batch_size, shuffle, len(self.files)
+        self.classes = sorted(set(map(folder_class, class_folders(path))))
         self.class_indices = {c: i for i, c in enumerate(self.classes)}
+        self.batch_size, self.shuffle, self.n = batch_size, shuffle, len(self.files)
         self.filenames = [f.relative_to(path).as_posix() for f in self.files]
         self._order = _rounds(self.n, batch_size, shuffle)
-        print(f"Found {self.n} images belonging to {len(self.classes)} classes.")
+        say(f"Found {self.n} images belonging to {len(self.classes)} classes.")
 
     def __iter__(self): return self
     def __next__(self):
         files = [self.files[i] for i in next(self._order)]
         imgs = np.stack([np.asarray(_squished(f)) for f in files])
         if not self.classes: return imgs, None
-        idxs = [self.class_indices[f.relative_to(self.path).parts[0]] for f in files]
+        idxs = [self.class_indices[class_of(f, self.class_indices)] for f in files]
         return imgs, OneHot(np.eye(len(self.classes), dtype=int)[idxs], self.classes)
+
+# %% ../nbs/64_vgg16.ipynb #908f4564
+def _check_each_class(batches):
+    "Raise `LayoutError` if a class of `batches` has no photo"
+    found = {class_of(f, batches.class_indices) for f in batches.files} if batches.classes else set()
+    for c in batches.classes:
+        if c not in found: raise LayoutError(
+            f"In {batches.path}, no photo of the class {c} can be read: add photos, or remove its folder.", batches.path)
 
 # %% ../nbs/64_vgg16.ipynb #b9c590c0
 class Vgg16:
@@ -87,8 +119,12 @@ def get_batches(self:Vgg16,
     batch_size:int=64, # photos per batch
     shuffle:bool=True, # a new order each round
 )->Batches: # endless: `imgs, labels = next(batches)`
-    "Return batches of the photos below `path`: uint8 images (N×224×224×3) and one-hot labels (N×K)"
-    return Batches(path, batch_size, shuffle)
+    """Return batches of the photos below `path`: uint8 images (N×224×224×3) and one-hot labels (N×K)
+
+    Raises `LayoutError`, also if a class has no photo that can be read."""
+    batches = Batches(path, batch_size, shuffle)
+    _check_each_class(batches)
+    return batches
 
 # %% ../nbs/64_vgg16.ipynb #cf74725b
 @patch
@@ -98,6 +134,7 @@ def finetune(self:Vgg16,
     "Make a new head for the classes of `batches`, and freeze the rest"
     n = len(batches.classes)
     if n < 2: raise LayoutError(f"finetune needs two classes or more, one folder each; {batches.path} has {n}.", batches.path)
+    _check_each_class(batches)
     dls = photo_dls(batches.files, [], batches.classes, bs=batches.batch_size, size=_SIZE)
     self.learn = vgg_learner(dls, weights=self.weights)
 
@@ -127,6 +164,7 @@ def fit(self:Vgg16,
     "Train as `fit_head` does, and print each epoch; a second call continues the training"
     learn = self._finetuned('fit')
     for name, b in dict(batches=batches, val_batches=val_batches).items():
+        _check_each_class(b)
         if b.classes == self.classes: continue
         theirs, ours = ', '.join(b.classes) or 'none', ', '.join(self.classes)
         raise ValueError(f"The classes of {name} are {theirs}; the model's are {ours}.")
@@ -147,14 +185,67 @@ def _imagenet_probs(self:Vgg16, imgs):
     to_tensor = VGG16_BN_Weights.IMAGENET1K_V1.transforms(resize_size=_SIZE)
     with torch.no_grad(): return torch.cat([model(to_tensor(_squished(im))[None]).softmax(1) for im in imgs])
 
+# %% ../nbs/64_vgg16.ipynb #b8639a9d
+_channels = 1, 3, 4 # greyscale, RGB, RGB and alpha
+
+def _as_batch(a):
+    "Return an array of one picture or of a batch as N×H×W×C; raise `ValueError` for any other shape"
+    if a.ndim == 2: return a[None, ..., None]
+    if a.ndim == 3 and {a.shape[0], a.shape[-1]} & set(_channels): a = a[None]
+    if a.ndim == 4 and a.shape[-1] in _channels: return a
+    if a.ndim == 4 and a.shape[1] in _channels: return a.transpose(0, 2, 3, 1)
+    raise ValueError("An array must be a picture (H×W×3, 3×H×W or H×W) or a batch of them (N×H×W×3 or N×3×H×W), "
+        f"not {'×'.join(map(str, a.shape)) or 'a number'}.")
+
+# %% ../nbs/64_vgg16.ipynb #58729634
+def _to_uint8(a):
+    "Return the values of pictures as whole numbers from 0 to 255; raise `ValueError` if they are not pixels"
+    if a.dtype == np.uint8: return a
+    if a.dtype == bool: return a.astype(np.uint8)*255
+    if a.dtype.kind not in 'iuf': raise ValueError(f"An array must hold numbers, not {a.dtype}.")
+    low, high = a.min(initial=0), a.max(initial=0)
+    most = 1 if a.dtype.kind == 'f' and high <= 1 else 65535 if a.dtype == np.uint16 and high > 255 else 255
+    if not 0 <= low <= high <= most:
+        raise ValueError(f"The values of a picture must be from 0 to 255, or from 0 to 1, not from {low} to {high}.")
+    return (a.astype(float)*(255/most)).round().astype(np.uint8)
+
+# %% ../nbs/64_vgg16.ipynb #3c9bfffb
+def _from_array(a):
+    "Return an array or a tensor of one picture or a batch as a list of PIL pictures; raise `ValueError`"
+    if isinstance(a, torch.Tensor): a = (a.float() if a.is_floating_point() else a).detach().cpu().numpy()
+    batch = _to_uint8(_as_batch(np.asarray(a)))
+    if 0 in batch.shape[1:]: raise ValueError(f"A picture must have pixels; the array is {'×'.join(map(str, a.shape))}.")
+    return [Image.fromarray(im[..., 0] if im.shape[-1] == 1 else im) for im in batch]
+
+# %% ../nbs/64_vgg16.ipynb #9b0b149a
+def _one_or_more(o):
+    "Return what `o` stands for as a list of paths and PIL pictures, or None if it is no picture"
+    if isinstance(o, (str, os.PathLike, Image.Image)): return [o]
+    if isinstance(o, (bytes, bytearray)) or hasattr(o, 'read'): return [open_photo(o)]
+    if isinstance(o, torch.Tensor) or isinstance(o, np.ndarray) and o.dtype.kind not in 'OU': return _from_array(o)
+
+def _pictures(imgs):
+    "Return pictures in any form as a list of paths and PIL pictures; raise `TypeError` or `ValueError`"
+    if isinstance(imgs, Batches): raise TypeError("Batches never end: give one of them, imgs, labels = next(batches).")
+    found = _one_or_more(imgs)
+    if found is None and isinstance(imgs, Iterable) and not isinstance(imgs, Mapping):
+        each = list(map(_one_or_more, imgs))
+        if None not in each: found = [picture for some in each for picture in some]
+    if found is None: raise TypeError(
+        f"imgs must be pictures: an array, a tensor, a path, a PIL picture, or a list of these, not {type(imgs).__name__} {imgs!r:.60}.")
+    if not found: raise ValueError("There is no picture to look at: imgs is empty.")
+    return found
+
 # %% ../nbs/64_vgg16.ipynb #733eb515
 @patch
 def predict(self:Vgg16,
-    imgs, # images as `get_batches` gives them, PIL pictures or paths
+    imgs, # images as `get_batches` gives them, other arrays or tensors, PIL pictures or paths; one, or many
     details:bool=False, # also show each image under its prediction
 )->tuple: # (probabilities, indices, names) of the best class of each image
-    "Predict what is in each image: before `finetune` one of ImageNet's 1,000 classes, after it one of yours"
-    imgs = list(imgs)
+    """Predict what is in each image: before `finetune` one of ImageNet's 1,000 classes, after it one of yours
+
+    Raises `PhotoError` for a file that cannot be opened, `TypeError` or `ValueError` for what is no picture."""
+    imgs = _pictures(imgs)
     if self.learn is None: probs = self._imagenet_probs(imgs)
     else: probs, _ = class_probs(self.learn, self.learn.dls.test_dl(imgs))
     best, idxs = probs.max(1)
@@ -170,9 +261,9 @@ def test(self:Vgg16,
     path, # a folder of photos, with or without class folders
     batch_size:int=64, # photos per batch
 )->tuple: # (batches, N×K probabilities in the order of `batches.filenames`)
-    "Return the probability of each class for every photo below `path`"
+    "Return the probability of each class for every photo below `path` that can be read; print which cannot"
     learn = self._finetuned('test')
-    batches = self.get_batches(path, batch_size, shuffle=False)
+    batches = Batches(path, batch_size, shuffle=False)
     probs, _ = class_probs(learn, learn.dls.test_dl(batches.files))
     return batches, probs.numpy()
 

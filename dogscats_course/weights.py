@@ -15,6 +15,8 @@ import torch
 from safetensors.torch import load
 from torchvision.models import VGG16_BN_Weights, vgg16_bn
 
+from .console import say
+
 # %% ../nbs/30_weights.ipynb #a3c208bd
 def _dequantize(tensors):
     "Return `tensors` with int8 weights turned into float32 by their `_scale` (one per output channel)"
@@ -96,10 +98,10 @@ def _check_fit(tensors, source):
 def _choose():
     "Return 'imagenet' if torchvision's weights are on this machine, else 'bundled'; print which"
     if imagenet_file().is_file():
-        print("Weights: torchvision's ImageNet weights, found on this machine "
+        say("Weights: torchvision's ImageNet weights, found on this machine "
             "(weights='bundled' takes the small file of this package).")
         return 'imagenet'
-    print("Weights: the bundled ImageNet filters (weights='imagenet' downloads torchvision's own, 528 MB, once).")
+    say("Weights: the bundled ImageNet filters (weights='imagenet' downloads torchvision's own, 528 MB, once).")
     return 'bundled'
 
 # %% ../nbs/30_weights.ipynb #581c45aa

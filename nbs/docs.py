@@ -118,13 +118,13 @@ def know_names():
 
 # the reference, in the order of a reader's interest: the internals come last
 chapters = {'Start here': 'vgg16 train',
-            'Data': 'data layout photos weights draw',
+            'Data': 'data layout splits folders photos weights draw',
             'The learner': 'learner head frozen',
             'Looking at results': 'score show cam',
             'Using and sharing': 'predict share report onnx_file publish',
             'Tools': 'duplicates clean plan ensemble kaggle',
             'The course and the command': 'course cli',
-            'What lies underneath': 'features cache body fastbody processes memory atomic about',
+            'What lies underneath': 'lettering items features cache body fastbody processes memory console plain atomic about',
             'How the pictures are drawn': 'drawing.pen drawing.fur drawing.faces drawing.scenes drawing.poses'}
 
 def notebooks(folder=nbs, files='[0-9]*.ipynb'): return sorted(f for f in folder.glob(files) if not f.parent.name.startswith('.'))

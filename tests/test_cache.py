@@ -1,5 +1,5 @@
 "Features on disk are computed once, whatever happens to photos, runs or files in the meantime."
-import os, shutil, signal, subprocess, sys
+import errno, functools, os, shutil, signal, subprocess, sys, tempfile
 
 import pytest
 import torch
@@ -7,8 +7,8 @@ from fastai.vision.all import CategoryBlock, DataBlock, Resize, TransformBlock, 
 
 from dogscats_course import body, features
 from dogscats_course import cache as cache_module
-from dogscats_course.photos import OpenPhoto
-from dogscats_course.data import make_dls
+from dogscats_course.photos import PhotoError
+from dogscats_course.data import OpenPhoto, make_dls
 from dogscats_course.body import iter_features, pooled_features
 from dogscats_course.cache import cache_table, clear_features
 from dogscats_course.features import cached_features, new_photos
@@ -19,6 +19,12 @@ def cache(tmp_path, cache_at):
     "An empty cache folder"
     return cache_at(tmp_path/'cache'/'features')
 
+@pytest.fixture(autouse=True)
+def no_earlier_features(monkeypatch):
+    "What an earlier test could not cache, and what it was told, is forgotten"
+    monkeypatch.setattr(cache_module, '_process_folder', functools.cache(tempfile.TemporaryDirectory))
+    cache_module._told.clear()
+
 @pytest.fixture
 def files(drawn, tmp_path): return sorted(shutil.copytree(drawn/'train', tmp_path/'photos').rglob('*.jpg'))
 
@@ -26,8 +32,8 @@ def files(drawn, tmp_path): return sorted(shutil.copytree(drawn/'train', tmp_pat
 def computed(monkeypatch):
     "A list of the sizes of the batches that went through the body"
     seen = []
-    def count(learn, dl, *args):
-        for x, y in iter_features(learn, dl, *args):
+    def count(*args):
+        for x, y in iter_features(*args):
             seen.append(len(x))
             yield x, y
     monkeypatch.setattr(features, 'iter_features', count)
@@ -81,6 +87,8 @@ def test_the_resize_method_is_in_the_key(drawn, files, cache):
         item_tfms=Resize(32, method=method)).dataloaders(drawn/'train', bs=8), weights='bundled')
     cached_features(learner('squish'), files)
     assert not new_photos(learner('squish'), files) and len(new_photos(learner('crop'), files)) == len(new_photos(learner('pad'), files)) == 24
+    cached_features(learner('crop'), files)
+    assert not new_photos(learner('crop'), files), 'photos to predict are cropped in the middle, not at random'
 
 def test_a_learner_of_the_drawn_set_uses_it(drawn, cache, computed):
     for _ in range(2): vgg_learner(make_dls(drawn, size=64, bs=8), weights='bundled').fit_head(1)
@@ -157,7 +165,108 @@ def test_the_least_recently_used_features_are_evicted_first(learn, files, cache,
 def test_a_read_only_cache_folder(learn, files, tmp_path, cache_at, capsys):
     (tmp_path/'file').write_text('no folder')
     cache_at(tmp_path/'file'/'features')
-    assert cached_features(learn, files)[:].shape == (24, 1024) and 'cannot be cached' in capsys.readouterr().out
+    x, out = cached_features(learn, files)[:], capsys.readouterr().out
+    assert x.shape == (24, 1024) and f'Features cannot be cached in {tmp_path}' in out
+    assert new_photos(learn, files) == [] and 'cached' not in capsys.readouterr().out, 'kept for this process, and said once'
+
+def failing(monkeypatch, k, where=''):
+    "Let the `k`-th batch that is written below `where`, and all after it, meet a full disk"
+    append, seen = cache_module._append, []
+    def full(out, rows):
+        if not out.name.startswith(str(where)): return append(out, rows)
+        seen.append(rows)
+        if len(seen) <= k: return append(out, rows)
+        out.write(rows.tobytes()[:999])
+        raise OSError(errno.ENOSPC, 'No space left on device')
+    monkeypatch.setattr(cache_module, '_append', full)
+    monkeypatch.setattr(body, '_batch_size', lambda *_: 5)
+
+@pytest.mark.parametrize('everywhere', [False, True])
+@pytest.mark.parametrize('k', [0, 1, 4])
+def test_a_full_disk_costs_no_features(learn, files, cache, computed, capsys, monkeypatch, k, everywhere):
+    wanted = pooled_features(learn, learn.dls.test_dl(files))[0]
+    failing(monkeypatch, k, '' if everywhere else cache)
+    x = cached_features(learn, files)
+    assert same(x[:], wanted) and same(x[[23, 0, 7]], wanted[[23, 0, 7]]) and sum(computed) == 24
+    out = capsys.readouterr().out
+    assert out.count('Features cannot be cached') == 1 and 'No space left on device' in out and 'damaged' not in out
+    assert len(new_photos(learn, files)) == (24 - 5*k if everywhere else 0), 'what was written is used again'
+    monkeypatch.undo()
+
+@pytest.mark.parametrize('error', [PermissionError(errno.EACCES, 'Permission denied'), OSError(errno.EFBIG, 'File too large'), OSError('odd')])
+def test_a_cache_that_cannot_be_written(learn, files, cache, capsys, monkeypatch, error):
+    def refuse(*args, **kwargs): raise error
+    monkeypatch.setattr(cache_module, '_new_file', refuse)
+    monkeypatch.setattr(cache_module.tempfile, 'TemporaryFile', refuse)
+    monkeypatch.setattr(cache_module, '_process_folder', functools.cache(refuse))
+    assert cached_features(learn, files)[:].shape == (24, 1024)
+    assert capsys.readouterr().out.count(f'({error.strerror or error})') == 1
+
+@pytest.mark.skipif(sys.platform == 'win32', reason='there is no limit on the size of a file')
+def test_a_limit_on_the_size_of_files(drawn, tmp_path):
+    code = '''if True:
+        import resource, sys
+        from dogscats_course.data import make_dls
+        from dogscats_course.learner import vgg_learner
+        learn = vgg_learner(make_dls(sys.argv[1], size=64, bs=8), weights='bundled')
+        resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))
+        learn.fit_head(2)
+        print('trained', len(learn.history))'''
+    env = os.environ | dict(XDG_CACHE_HOME=str(tmp_path), TMPDIR=str(tmp_path))
+    r = subprocess.run([sys.executable, '-c', code, drawn], capture_output=True, text=True, env=env)
+    assert r.returncode == 0 and 'trained 2' in r.stdout and r.stdout.count('Features cannot be cached') == 1, r.stdout + r.stderr
+
+def test_files_that_are_not_ours(learn, files, cache, computed):
+    cached_features(learn, files)
+    folder = rows(cache)[0].parent
+    for name in ('a-b.rows', 'my-0.rows', 'my-99999999999999999999.rows', 'notes.rows'): (folder/name).write_text('mine')
+    (folder/'dir-4.rows').mkdir()
+    (cache/'mine-4.rows').write_text('mine')
+    assert not new_photos(learn, files) and cache_table().photos.sum() == 24
+    clear_features()
+    assert len(list(folder.iterdir())) == 5 and (cache/'mine-4.rows').exists()
+
+@pytest.mark.parametrize('what', ['read', 'utime', 'unlink'])
+def test_rows_of_another_user(learn, files, cache, monkeypatch, capsys, what):
+    cached_features(learn, files)
+    def refuse(*_, **__): raise PermissionError(errno.EACCES, 'Permission denied')
+    if what == 'read': monkeypatch.setattr(features, '_read_rows', refuse)
+    if what == 'utime': monkeypatch.setattr(features.os, 'utime', refuse)
+    if what == 'unlink':
+        damaged(rows(cache)[0])
+        monkeypatch.setattr(cache_module.Path, 'unlink', refuse)
+    assert len(new_photos(learn, files)) == (0 if what == 'utime' else 24)
+
+def test_a_disk_that_cannot_map_files(learn, files, cache, computed, monkeypatch):
+    def refuse(*args, **kwargs): raise OSError(errno.ENODEV, 'No such device')
+    monkeypatch.setattr(cache_module.np, 'memmap', refuse)
+    a = cached_features(learn, files)[:]
+    assert torch.equal(cached_features(learn, files)[:], a) and sum(computed) == 24
+
+@pytest.mark.skipif(sys.platform == 'win32', reason='there is no FIFO')
+@pytest.mark.parametrize('become', ['edited', 'missing', 'pipe', 'damaged'])
+def test_a_photo_that_changes_while_others_are_read(learn, files, cache, monkeypatch, become):
+    monkeypatch.setattr(body, '_batch_size', lambda *_: 4)
+    def change(*args):
+        for i, o in enumerate(iter_features(*args)):
+            if i == 0:
+                files[6].unlink()
+                if become == 'edited': shutil.copy(files[0], files[6])
+                if become == 'pipe': os.mkfifo(files[6])
+                if become == 'damaged': files[6].write_bytes(b'damaged')
+            yield o
+    monkeypatch.setattr(features, 'iter_features', change)
+    with pytest.raises(PhotoError, match='.'.join(files[6].name.split('.')) + ' cannot be opened: '): cached_features(learn, files)
+    monkeypatch.undo()
+    assert len(rows(cache)) == 1 and rows(cache)[0].stat().st_size == 4*2068, 'the batch before it was kept'
+
+@pytest.mark.skipif(sys.platform == 'win32', reason='there is no FIFO')
+@pytest.mark.parametrize('kind', ['missing', 'pipe', 'folder'])
+def test_a_photo_that_is_none_any_more(learn, files, cache, kind):
+    files[3].unlink()
+    if kind == 'pipe': os.mkfifo(files[3])
+    if kind == 'folder': files[3].mkdir()
+    with pytest.raises(PhotoError, match=f'{files[3].name} cannot be opened'): cached_features(learn, files)
 
 def test_shown_and_cleared(learn, files, cache):
     cached_features(learn, files)

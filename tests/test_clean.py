@@ -1,10 +1,11 @@
 "Copies are found, and other pictures are not; a plan does what it lists, and nothing else; nothing is ever lost."
-import shutil, subprocess, sys
+import errno, os, re, shutil, subprocess, sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-from fastai.vision.all import set_seed
+from fastai.vision.all import ImageDataLoaders, Resize, set_seed
 from PIL import Image
 
 from dogscats_course.duplicates import (_bits, _close_pairs, _photo_hashes, extra_copies, leaks, near_duplicates,
@@ -12,10 +13,11 @@ from dogscats_course.duplicates import (_bits, _close_pairs, _photo_hashes, extr
 from dogscats_course.plan import apply_plan, clean_plan, removed_folder, undo_plan
 from dogscats_course.clean import worst_losses
 from dogscats_course.photos import open_photo
-from dogscats_course.layout import check_layout
+from dogscats_course.layout import check_layout, find_photos
 from dogscats_course.data import make_dls
 from dogscats_course.draw import draw_dogscats
 from dogscats_course.learner import vgg_learner
+from odd import add_junk
 
 @pytest.fixture(scope='module')
 def large(tmp_path_factory):
@@ -129,6 +131,120 @@ def test_extra_copies(tmp_path, capsys):
     assert names((small, large), (huge, file('train', 'dogs', 'dog.jpg', 5))) == ['10.jpg'] and 'Left alone: 1 group' in capsys.readouterr().out
     assert extra_copies(pairs_of()) == []
 
+# --- pictures with nothing in them ---
+
+def saved_as(folder, **pictures):
+    "Save pictures; the name before _ is the name, what comes after it the suffix"
+    for name, im in pictures.items(): im.save(folder/'.'.join(name.rsplit('_', 1)))
+    return sorted(folder.iterdir())
+
+def pairs_in(files):
+    pairs = near_duplicates(sorted(files))
+    return {(a.name, b.name) for a, b in zip(pairs.file_a, pairs.file_b)}
+
+def ramp(a, b, size=(120, 80)): return Image.composite(Image.new('RGB', size, a), Image.new('RGB', size, b), Image.linear_gradient('L').resize(size))
+
+def test_plain_pictures_are_no_copies(tmp_path, photo):
+    def plain(colour, size=(120, 80)): return Image.new('RGB', size, colour)
+    noise = [Image.fromarray(np.random.default_rng(i).normal(c, 8, (200, 300)).clip(0, 255).astype(np.uint8)) for i, c in enumerate((60, 180))]
+    stripes = [np.repeat(np.repeat(np.array([colours], np.uint8), 80, 0), 40, 1) for colours in ([(0, 0, 200), (250, 250, 250), (200, 0, 0)], [(0, 140, 60), (250, 250, 250), (220, 60, 0)])]
+    files = saved_as(tmp_path, blue_png=plain('blue'), white_png=plain('white'), grey_jpg=plain('grey'), black_webp=plain('black'), sky_jpg=ramp('blue', 'white'), dusk_jpg=ramp('navy', 'orange'),
+        noise_jpg=noise[0], light_noise_jpg=noise[1], france_png=Image.fromarray(stripes[0]), ireland_png=Image.fromarray(stripes[1]), cat_jpg=open_photo(photo))
+    assert pairs_in(files) == set()
+    saved_as(tmp_path, blue2_jpg=plain('blue', (300, 300)), cat2_jpg=open_photo(photo).convert('L').resize((90, 90)))
+    for name in ('white.png', 'sky.jpg'): shutil.copy(tmp_path/name, tmp_path/name.replace('.', '2.'))
+    assert pairs_in([*files, *tmp_path.glob('*2.*')]) == {('blue.png', 'blue2.jpg'), ('white.png', 'white2.png'), ('sky.jpg', 'sky2.jpg'), ('cat.jpg', 'cat2.jpg')}, 'these are'
+
+def test_a_blurred_photo_has_something_in_it(tmp_path, photo):
+    im = open_photo(photo)
+    files = saved_as(tmp_path, sharp_jpg=im, blurred_jpg=im.resize((24, 24)).resize(im.size), dark_jpg=im.resize((24, 24)).resize(im.size).point(lambda v: v*.6))
+    assert len(pairs_in(files)) == 3
+
+# --- tables, links ---
+
+def test_a_table_of_photos(large, photo, tmp_path, capsys):
+    path = shutil.copytree(large, tmp_path/'pets')
+    shutil.copy(photo, path/'valid/dogs/a.jpg')
+    (path/'train/cats/page.jpg').write_text('<html>')
+    add_junk(path)
+    table = find_photos(path)
+    capsys.readouterr()
+    pairs = near_duplicates(table)
+    said = capsys.readouterr().out
+    assert said.count('page.jpg') == 1 and 'Left out 1 of' in said
+    assert pairs.equals(near_duplicates(path)) and len(pairs) == 1 and leaks(table).equals(leaks(path))
+    assert len(near_duplicates(table[table['split'] == 'train'])) == 0
+    with pytest.raises(TypeError, match='seed'): near_duplicates(table, seed=1)
+    with pytest.raises(TypeError, match='sede'): near_duplicates(path, sede=1)
+
+def test_photos_that_vanish_meanwhile(large, photo, tmp_path, monkeypatch):
+    copies = [shutil.copy(photo, tmp_path/f'{i}.jpg') for i in range(3)]
+    table = pd.DataFrame([('train', 'cats', Path(f), '') for f in copies], columns=['split', 'class', 'file', 'error'])
+    (tmp_path/'0.jpg').unlink()
+    (tmp_path/'1.jpg').write_bytes(b'')
+    assert len(near_duplicates(table)) == 0
+
+links = pytest.mark.skipif(sys.platform == 'win32', reason='links of POSIX')
+
+@links
+def test_a_photo_and_links_to_it(large, tmp_path):
+    path = shutil.copytree(large, tmp_path/'pets')
+    before = tree(path)
+    cats, valid = path/'train/cats', path/'valid/cats'
+    real, copied, hard = sorted(cats.iterdir())[:3]
+    (cats/'a_link.jpg').symlink_to(real.name)
+    (valid/'a_link.jpg').symlink_to(f'../../train/cats/{real.name}')
+    (cats/'linked_link.jpg').symlink_to('a_link.jpg')
+    os.link(hard, cats/'hard.jpg')
+    pairs = near_duplicates(path)
+    extra = extra_copies(pairs)
+    assert {f.name for f in extra} - {hard.name, 'hard.jpg'} == {'a_link.jpg', 'linked_link.jpg'} and len(extra) == 4, 'of two names of one file one goes'
+    assert len(leaks(path)) == 3, 'a link in valid to a photo of train is a leak all the same'
+    apply_plan(path, clean_plan(path, delete=extra))
+    assert all(f.exists() and not f.is_symlink() for f in path.rglob('*')) and set(tree(path).values()) == set(before.values())
+    assert len(near_duplicates(path)) == 0
+    undo_plan(path)
+    assert (cats/'a_link.jpg').is_symlink() and len(near_duplicates(path)) == len(pairs)
+
+@links
+def test_a_test_photo_that_is_a_link_keeps_its_file(large, photo, tmp_path):
+    path = shutil.copytree(large, tmp_path/'pets')
+    cat = path/'train/cats/cat.0.jpg'
+    (path/'test1/900.jpg').symlink_to(cat)
+    shutil.copy(cat, path/'valid/cats/copy.png')
+    extra = extra_copies(near_duplicates(path))
+    apply_plan(path, clean_plan(path, delete=extra))
+    assert (path/'test1/900.jpg').exists() and cat not in extra
+
+@links
+def test_one_file_by_two_paths(large, photo, tmp_path):
+    cats = tmp_path/'cats'
+    cats.mkdir()
+    shutil.copy(photo, cats/'a.jpg')
+    (tmp_path/'other').symlink_to(cats)
+    assert len(near_duplicates([cats/'a.jpg', cats/'a.jpg', cats/'../cats/a.jpg', tmp_path/'other/a.jpg'])) == 1, 'in two classes, by its folders'
+    for split, folder in (('train', cats), ('valid', tmp_path/'other')):
+        (tmp_path/'pets'/split).mkdir(parents=True)
+        (tmp_path/'pets'/split/'cats').symlink_to(folder)
+        (tmp_path/'pets'/split/'dogs').symlink_to(large/split/'dogs')
+    pairs = near_duplicates(tmp_path/'pets')
+    assert len(pairs) == len(leaks(tmp_path/'pets')) == 1 and extra_copies(pairs) == [], 'moving either would take both'
+    shutil.copy(photo, cats/'b.jpg')
+    extra = extra_copies(near_duplicates(tmp_path/'pets'))
+    assert len(extra) == 1 and extra[0].name in ('a.jpg', 'b.jpg')
+
+def test_titles_of_odd_names(photo, tmp_path):
+    import matplotlib.pyplot as plt
+    files = []
+    for folder, name in (('Ba$$in', 'a$b$.jpg'), ('$5-$10', '$\\frac{.jpg'), ('猫', os.fsdecode(b'chat\xe9.jpg') if sys.platform != 'win32' else 'x.jpg')):
+        (tmp_path/folder).mkdir()
+        files.append(shutil.copy(photo, tmp_path/folder/name))
+    show_pairs(near_duplicates(files))
+    plt.gcf().canvas.draw()
+    titles = ''.join(ax.get_title() for ax in plt.gcf().axes)
+    plt.close('all')
+    assert 'Ba$$in' in titles and '$5-$10' in titles and 'a$b$.jpg' in titles
+
 # --- plans ---
 
 def test_a_plan_is_shown_applied_and_undone(pets, tmp_path, capsys):
@@ -206,6 +322,163 @@ def test_an_interrupted_plan_can_be_undone_or_finished(pets, tmp_path, monkeypat
     assert tree(tmp_path) == before
     apply_plan(pets, plan)
     assert len(tree(pets)) == len(before) - 4
+
+odd_names = ['a, "b".jpg', "it's.jpg", 'two\nlines.jpg', 'old\rmac.jpg', ' .jpg', 'NA', '007', '=1+1.jpg', 'caf\u00e9.jpg', '\u732b.jpg', 'a\\b.jpg', '#.jpg', b'chat\xe9.jpg']
+
+@pytest.mark.skipif(sys.platform == 'win32', reason='names that Windows does not allow')
+def test_odd_names_go_and_come_back(pets, tmp_path):
+    cats, dogs = pets/'train/cats', pets/'train/dogs'
+    for name in map(os.fsdecode, odd_names):
+        for folder in (cats, dogs): shutil.copy(pets/'train/cats/cat.0.jpg', folder/name)
+    before = tree(tmp_path)
+    names = list(map(os.fsdecode, odd_names))
+    apply_plan(pets, clean_plan(pets, delete=[dogs/n for n in names], relabel={cats/n: 'dogs' for n in names[:3]}))
+    assert len(tree(removed_folder(pets))) == len(names) + 1
+    undo_plan(pets)
+    assert tree(tmp_path) == before and not removed_folder(pets).exists()
+
+@pytest.mark.parametrize('k', range(5))
+@pytest.mark.parametrize('error', [KeyboardInterrupt(), OSError(errno.ENOSPC, 'No space left on device'), PermissionError(errno.EACCES, 'Permission denied')])
+@pytest.mark.parametrize('after', [False, True])
+def test_a_stop_at_the_kth_move(pets, tmp_path, monkeypatch, k, error, after):
+    "in `apply_plan`, and in `undo_plan`: nothing is lost, and the second call does the rest"
+    before, left, move = tree(tmp_path), [k], shutil.move
+    def stop(a, b):
+        left[0] -= 1
+        if left[0] == -1 and not after: raise error
+        move(a, b)
+        if left[0] == -1: raise error
+    plan = clean_plan(pets, delete=sorted((pets/'train/cats').iterdir())[:3], relabel={f: 'cats' for f in sorted((pets/'valid/dogs').iterdir())[:2]})
+    def whole(): return sorted(v for p, v in tree(tmp_path).items() if not p.endswith('moves.csv')) == sorted(before.values())
+    for call in (lambda: apply_plan(pets, plan), lambda: undo_plan(pets)):
+        left[0] = k
+        monkeypatch.setattr('dogscats_course.plan.shutil.move', stop)
+        with pytest.raises(type(error)) as e: call()
+        if isinstance(error, OSError): assert re.search(f'Moved before it: {k} of 5 photos', str(e.value)) and str(error.strerror) in str(e.value)
+        monkeypatch.undo()
+        assert whole()
+        call()
+        assert whole()
+    assert tree(tmp_path) == before, 'a plan that was finished by a second call is one plan'
+
+@pytest.mark.parametrize('where', ['dogscats_course.plan.csv.writer', 'pathlib.Path.replace', 'pathlib.Path.mkdir'])
+def test_a_record_that_cannot_be_written(pets, tmp_path, monkeypatch, where):
+    apply_plan(pets, clean_plan(pets, delete=[pets/'train/cats/cat.0.jpg']))
+    before = tree(tmp_path)
+    def full(*args, **kwargs): raise OSError(errno.ENOSPC, 'No space left on device')
+    plan = clean_plan(pets, delete=[pets/'train/cats/cat.1.jpg'])
+    if where.endswith('mkdir'):
+        undo_plan(pets)
+        before = tree(tmp_path)
+    with monkeypatch.context() as m:
+        m.setattr(where, full)
+        with pytest.raises(OSError, match='No space left on device.*Nothing has been moved'): apply_plan(pets, plan)
+    assert tree(tmp_path) == before and removed_folder(pets).exists() != where.endswith('mkdir')
+    apply_plan(pets, plan)
+    undo_plan(pets)
+    assert tree(tmp_path) == before
+
+def test_an_undo_whose_record_cannot_be_written(pets, tmp_path, monkeypatch):
+    for name in ('cat.0.jpg', 'cat.1.jpg'):
+        state = tree(pets)
+        apply_plan(pets, clean_plan(pets, delete=[pets/'train/cats'/name]))
+    def full(*args, **kwargs): raise OSError(errno.ENOSPC, 'No space left on device')
+    with monkeypatch.context() as m:
+        m.setattr('dogscats_course.plan.csv.writer', full)
+        with pytest.raises(OSError, match='No space left'): undo_plan(pets)
+    undo_plan(pets)
+    assert tree(pets) == state
+    undo_plan(pets)
+    assert not removed_folder(pets).exists()
+
+@pytest.mark.parametrize('text', ['', 'a,b\n1,2\n', 'plan,file,to\n1,x\n', 'plan,file,to\none,x,y\n', '\0\0', 'plan,file,to\n1,"' + 'x'*200_000, b'\xff\xfe\0\1'])
+def test_moves_of_somebody_else(pets, tmp_path, text):
+    removed_folder(pets).mkdir()
+    (removed_folder(pets)/'moves.csv').write_bytes(text if isinstance(text, bytes) else text.encode())
+    before = tree(tmp_path)
+    for call in (lambda: undo_plan(pets), lambda: apply_plan(pets, clean_plan(pets, delete=[pets/'train/cats/cat.0.jpg']))):
+        with pytest.raises(ValueError, match='moves.csv is not a record of moves'): call()
+        assert tree(tmp_path) == before
+
+@pytest.mark.skipif(sys.platform == 'win32', reason='there are no pipes')
+def test_a_pipe_or_a_folder_for_moves(pets):
+    removed_folder(pets).mkdir()
+    for make in (os.mkfifo, os.mkdir):
+        make(removed_folder(pets)/'moves.csv')
+        with pytest.raises(ValueError, match='not a record of moves'): undo_plan(pets)
+        if make is os.mkfifo: (removed_folder(pets)/'moves.csv').unlink()
+
+def test_a_record_that_leads_elsewhere(pets, tmp_path):
+    (tmp_path/'secret.txt').write_text('mine')
+    removed_folder(pets).mkdir()
+    (removed_folder(pets)/'moves.csv').write_text('plan,file,to\n1,train/cats/x.jpg,../secret.txt\n')
+    before = tree(tmp_path)
+    with pytest.raises(ValueError, match='is neither in'): undo_plan(pets)
+    assert tree(tmp_path) == before
+
+@pytest.mark.parametrize('table', [pd.DataFrame(dict(a=[1])), pd.DataFrame(dict(file=['train/cats/cat.0.jpg'], to=[float('nan')])), None, [('a', 'b')]])
+def test_tables_that_are_no_plan(pets, table):
+    with pytest.raises(ValueError, match='must be a table with a path in each row'): apply_plan(pets, table)
+
+def test_rows_that_do_not_go_together(pets, tmp_path):
+    before = tree(tmp_path)
+    for rows in ([('cat.0.jpg', 'x.jpg'), ('cat.0.jpg', 'y.jpg')], [('cat.0.jpg', 'cat.1.jpg'), ('cat.1.jpg', 'x.jpg')]):
+        with pytest.raises((ValueError, FileExistsError), match='Nothing has been moved'):
+            apply_plan(pets, pd.DataFrame([(f'train/cats/{a}', f'train/cats/{b}') for a, b in rows], columns=['file', 'to']))
+        assert tree(tmp_path) == before
+
+@pytest.mark.skipif(sys.platform == 'win32', reason='links of POSIX')
+def test_a_link_that_leads_nowhere_is_not_overwritten(pets):
+    (pets/'train/dogs/cat.0.jpg').symlink_to('nowhere')
+    plan = clean_plan(pets, relabel={pets/'train/cats/cat.0.jpg': 'dogs'})
+    assert plan.to.item() == 'train/dogs/cat.0_2.jpg'
+    with pytest.raises(FileExistsError): apply_plan(pets, plan.assign(to='train/dogs/cat.0.jpg'))
+
+@pytest.mark.skipif(not os.path.isdir('/dev/shm') or os.stat('/dev/shm').st_dev == os.stat('/tmp').st_dev, reason='there is one disk alone')
+@pytest.mark.parametrize('stop', [None, 'shutil.copy2', 'pathlib.Path.unlink'])
+def test_from_one_disk_to_another(pets, monkeypatch, stop):
+    import tempfile
+    before, f = tree(pets), pets/'train/cats/cat.0.jpg'
+    with tempfile.TemporaryDirectory(dir='/dev/shm') as other:
+        removed_folder(pets).symlink_to(other)
+        plan = clean_plan(pets, delete=[f])
+        if stop:
+            def interrupted(*args, **kwargs): raise KeyboardInterrupt
+            with monkeypatch.context() as m:
+                m.setattr(stop, interrupted)
+                with pytest.raises(KeyboardInterrupt): apply_plan(pets, plan)
+            assert tree(pets) == before
+        apply_plan(pets, plan)
+        assert not f.exists() and len(tree(pets)) == len(before) - 1
+        assert {p for p in tree(removed_folder(pets)) if not p.rpartition('/')[2].startswith('.')} == {'train/cats/cat.0.jpg', 'moves.csv'}
+        undo_plan(pets)
+        assert tree(pets) == before
+
+@pytest.mark.parametrize('train, valid', [('training_set', 'test_set/valid'), ('Training', 'val'), ('training_set/training_set', 'validation/validation')])
+def test_relabelling_in_splits_of_other_names(pets, tmp_path, train, valid):
+    if valid == 'test_set/valid': train, valid = 'training_set', 'dev'
+    root = tmp_path/'others'
+    shutil.copytree(pets/'train', root/train)
+    shutil.copytree(pets/'valid', root/valid)
+    (root/train/'cats/inner').mkdir()
+    f = shutil.move(root/train/'cats/cat.0.jpg', root/train/'cats/inner')
+    g = next((root/valid/'dogs').iterdir())
+    before = tree(root)
+    plan = clean_plan(root, relabel={f: 'dogs', g: 'cats'})
+    assert plan.to.tolist() == [f'{train}/dogs/inner/cat.0.jpg', f'{valid}/cats/{g.name}']
+    apply_plan(root, plan)
+    undo_plan(root)
+    assert tree(root) == before
+    for wrong in ('valid', train, 'train', '..'):
+        with pytest.raises(ValueError, match='cannot become'): clean_plan(root, relabel={f: wrong})
+
+def test_relabelling_to_a_class_of_two_spellings(pets, tmp_path):
+    nfc, nfd = 'caf\u00e9', 'cafe\u0301'
+    (pets/'train/dogs').rename(pets/'train'/nfd)
+    (pets/'valid/dogs').rename(pets/'valid'/nfc)
+    cat = pets/'train/cats/cat.0.jpg'
+    for spelling in (nfc, nfd): assert clean_plan(pets, relabel={cat: spelling}).to.item() == f'train/{nfd}/cat.0.jpg'
+    assert len(clean_plan(pets, relabel={pets/'train'/nfd/'dog.0.jpg': nfc})) == 0, 'that is its class already'
 
 @pytest.mark.parametrize('bad, words', [
     (lambda p: dict(delete=[p/'train/cats/none.jpg']), 'There is no photo'),
@@ -295,6 +568,22 @@ def test_cleaner_without_a_display(judged):
     assert (path/'train/dogs'/first.name).exists() and (removed_folder(path)/'valid/dogs').exists()
     undo_plan(path)  # this one; that of the fixture stays
     assert tree(path) == before
+
+def test_photos_of_a_table(judged):
+    "fastai's `from_df`, whose items are rows with names below a folder"
+    path = judged[0].dls.path
+    files = sorted((path/'train').rglob('*.jpg'))[::4]
+    df = pd.DataFrame(dict(name=[f.relative_to(path).as_posix() for f in files], label=[f.parent.name for f in files]))
+    dls = ImageDataLoaders.from_df(df, path, item_tfms=Resize(112, method='squish'), bs=8, seed=42)
+    learn = vgg_learner(dls, weights='bundled')
+    found = [f for ds_idx in (0, 1) for f in worst_losses(learn, None, ds_idx).file]
+    assert sorted(found) == files
+    pytest.importorskip('ipywidgets')
+    from dogscats_course.clean import ImageCleaner
+    cleaner = ImageCleaner(learn)
+    first = cleaner.iw.fns[0]
+    cleaner.iw.widget[0][1].value = '<Delete>'
+    assert cleaner.plan().file.tolist() == [first.relative_to(path).as_posix()]
 
 def test_cleaner_computes_nothing_again(judged, monkeypatch):
     pytest.importorskip('ipywidgets')

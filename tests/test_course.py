@@ -1,6 +1,4 @@
 "Copies of the lessons: a user's work is never lost."
-import json
-
 import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
@@ -63,14 +61,34 @@ def test_an_update_leaves_changed_lessons_alone(source, dest, clear):
     assert (dest/FIRST).read_text() == mine and (dest/'notes.txt').read_text() == 'mine' and 'hello, new' in (dest/'02_second.ipynb').read_text()
     assert copy_lessons(dest, clear)[FIRST] == 'yours', 'and the next time'
 
-@pytest.mark.parametrize('record', [None, 'no JSON', '[]', '{"01_first.ipynb": 1}'])
-def test_without_a_record_a_different_file_is_yours(source, dest, record):
+def test_without_a_record_a_different_file_is_yours(source, dest):
     copy_lessons(dest)
-    (dest/_RECORD).unlink() if record is None else (dest/_RECORD).write_text(record)
+    (dest/_RECORD).unlink()
     write(source, FIRST, 'hello, new')
     assert copy_lessons(dest) == {FIRST: 'yours', '02_second.ipynb': 'same', CHINESE: 'same'}
     write(source, '02_second.ipynb', 'hello, new')
     assert copy_lessons(dest)['02_second.ipynb'] == 'updated', 'remembered again'
+
+@pytest.mark.parametrize('record', ['', 'no JSON', '[]', '{"01_first.ipynb": 1}', '{"my": "notes"}', '['*100_000, '{"a":'*50_000, '9'*5000, b'\xff\xfe'])
+def test_a_record_that_is_not_ours_is_not_overwritten(source, dest, record, capsys):
+    copy_lessons(dest)
+    data = record if isinstance(record, bytes) else record.encode()
+    (dest/_RECORD).write_bytes(data)
+    write(source, FIRST, 'hello, new')
+    assert copy_lessons(dest) == {FIRST: 'yours', '02_second.ipynb': 'same', CHINESE: 'same'}
+    assert (dest/_RECORD).read_bytes() == data and 'not the record' in capsys.readouterr().out
+
+@pytest.mark.skipif(not hasattr(__import__('os'), 'mkfifo'), reason='no pipes')
+@pytest.mark.parametrize('kind', ['folder', 'link to nowhere', 'link to mine', 'pipe'])
+def test_a_record_that_is_no_file(source, dest, kind, tmp_path):
+    dest.mkdir(parents=True)
+    record, mine = dest/_RECORD, tmp_path/'mine.json'
+    mine.write_text('mine')
+    if kind == 'folder': record.mkdir()
+    elif kind == 'pipe': __import__('os').mkfifo(record)
+    else: record.symlink_to('nowhere' if 'nowhere' in kind else mine)
+    assert states(dest) == {'new'} and states(dest) == {'same'}
+    assert record.is_dir() or record.is_fifo() or record.is_symlink() and mine.read_text() == 'mine'
 
 def test_a_file_of_that_name_is_yours(source, dest):
     dest.mkdir(parents=True)

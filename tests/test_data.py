@@ -6,9 +6,9 @@ import pytest
 from PIL import Image
 
 from dogscats_course import data
-from dogscats_course.photos import Photo, open_photo
+from dogscats_course.photos import open_photo
 from dogscats_course.layout import LayoutError, check_layout, find_photos
-from dogscats_course.data import dogscats, make_dls
+from dogscats_course.data import Photo, dogscats, make_dls
 
 def counts(table): return {(s, c): n for s, c, n in table.itertuples(index=False)}
 
@@ -77,13 +77,10 @@ def emptied(path):
     (with_kaggle_zip, "holds Kaggle's zip.*dogscats data sort-kaggle"),
     (flat_other_names, 'one folder per class'),
     (move(('train', 'pets/train'), ('valid', 'pets/valid')), 'one folder too deep'),
-    (move(('train', 'x'), ('x', 'train/train')), 'holds another train'),
     (move(('valid/dogs', 'valid/puppies')), 'dogs, puppies'),
     (emptied, 'is empty'),
     (lambda p: shutil.rmtree(p/'train/dogs'), 'only one class, cats'),
     (zipped, 'not unpacked yet'),
-    (move(('train', 'Train')), 'Rename the folder Train to train'),
-    (move(('valid', 'val')), 'Rename the folder val to valid'),
     (lambda p: shutil.rmtree(p/'valid'), 'train but no valid'),
     (lambda p: shutil.rmtree(p/'train'), 'valid but no train'),
     (lambda p: [shutil.rmtree(d) for d in p.iterdir() if d.is_dir()], 'no photo'),

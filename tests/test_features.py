@@ -9,8 +9,11 @@ from torch import nn
 from dogscats_course import body, fastbody, memory
 from dogscats_course.data import make_dls
 from dogscats_course.fastbody import fast_body, fast_dtype
-from dogscats_course.body import pooled_features, split_head
+from dogscats_course.body import dtype_for, pooled_features, split_head
+from dogscats_course.frozen import split_features
+from dogscats_course.head import class_probs
 from dogscats_course.learner import vgg_learner
+from dogscats_course.predict import predict_files
 
 int8 = pytest.param('int8', marks=pytest.mark.skipif(not torch.cpu.get_capabilities().get('avx512_vnni'), reason='this processor has no AVX-512 VNNI'))
 
@@ -24,7 +27,6 @@ def plain(learn, dl):
 def test_dtypes_agree_with_the_plain_body(drawn, dtype):
     learn = vgg_learner(make_dls(drawn, size=64, bs=8), weights='bundled')
     dl = learn.dls.test_dl([*learn.dls.train_ds.items, *learn.dls.valid_ds.items]*2, with_labels=True)
-    assert len(dl.dataset) == 80, 'enough for int8'
     before = {k: v.clone() for k, v in learn.model.state_dict().items()}
     x, y = pooled_features(learn, dl, dtype=dtype)
     assert x.shape == (80, 1024) and x.dtype == torch.float32
@@ -71,7 +73,7 @@ def test_out_of_memory_halves_the_batch(drawn, monkeypatch, capsys):
 def test_compiled_if_it_pays(drawn, monkeypatch, compiler):
     "The body is compiled for many photos; without a compiler, it runs uncompiled, with no message"
     monkeypatch.setattr(body, '_compile_min_photos', 8)
-    monkeypatch.setattr(body, 'fast_dtype', lambda device: 'bfloat16')
+    monkeypatch.setattr(body, 'float_dtype', lambda device: 'bfloat16')
     monkeypatch.setattr(body, '_batch_size', lambda *_: 6)
     if not compiler:
         def missing(*_): raise RuntimeError('no C++ compiler')
@@ -111,3 +113,57 @@ def test_memory_is_returned_in_the_end():
     r = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True)
     kept, left = map(float, r.stdout.split())
     assert kept > 300 and left < 100
+
+def test_a_photo_gets_the_same_answer_alone_and_among_many(learn, monkeypatch, tmp_path):
+    "Whatever function is asked, however many photos and bad files go with it, and with or without training in int8"
+    monkeypatch.setattr(body, '_int8_min_photos', 8)
+    learn.fit_head(1)
+    files = list(learn.dls.valid_ds.items)
+    wanted, _ = class_probs(learn)
+    bad = [tmp_path/f'{i}.jpg' for i in range(70)]
+    for f in bad: f.write_bytes(b'no photo')
+    answers = {
+        'class_probs': class_probs(learn, learn.dls.test_dl(files))[0],
+        'class_probs, one': class_probs(learn, learn.dls.test_dl(files[:1]))[0],
+        'predict_files': torch.tensor(predict_files(learn, files).iloc[:, 2:4].values),
+        'predict_files, one': torch.tensor(predict_files(learn, files[0]).iloc[:, 2:4].values),
+        'predict_files, with bad ones': torch.tensor(predict_files(learn, files + bad).iloc[:16, 2:4].values.astype(float)),
+        'learn.predict': torch.stack([learn.predict(f)[2] for f in files[:3]]),
+        'get_preds': learn.get_preds()[0]}
+    for name, probs in answers.items(): assert (probs - wanted[:len(probs)]).abs().max() < 0.002, name
+
+def test_only_photos_to_train_on_are_computed_in_int8(learn, monkeypatch):
+    monkeypatch.setattr(body, 'fast_dtype', lambda device: 'int8')
+    assert dtype_for(learn, 64) == 'int8' and dtype_for(learn, 63) == dtype_for(learn) == fastbody.float_dtype(learn.dls.device)
+    seen = []
+    def rows(learn, files, upto=None, training=False):
+        seen.append(dtype_for(learn, 1000*len(files) if training else 0))
+        return torch.zeros(len(files), 1024)
+    monkeypatch.setattr('dogscats_course.frozen.cached_features', rows)
+    for i in (0, 1): split_features(learn, i)
+    assert seen == ['int8', dtype_for(learn)]
+
+def test_get_preds_has_the_body_of_class_probs(learn, monkeypatch):
+    "Unless a hook waits for the body's own layers; and the network is left as it was"
+    for module in ('fastbody', 'frozen'): monkeypatch.setattr(f'dogscats_course.{module}.has_bfloat16', lambda device: True)
+    learn.fit_head(1)
+    layers = []
+    learn.model[0].forward = lambda x: layers.append('whole') or nn.Sequential.forward(learn.model[0], x)
+    probs, _ = learn.get_preds()
+    del learn.model[0].forward
+    assert not layers and 'forward' not in vars(learn.model)
+    assert (probs - class_probs(learn)[0]).abs().max() < 0.002
+    handle = learn.model[0][0][0].register_forward_hook(lambda *_: layers.append('hooked'))
+    learn.get_preds()
+    handle.remove()
+    assert 'hooked' in layers
+
+def test_answers_on_real_photos_are_those_of_float32(photos, monkeypatch):
+    "Within 0.02, the head trained on features of int8"
+    learn = vgg_learner(make_dls(photos, size=128, limit=100), weights='bundled')
+    learn.fit_head(5)
+    probs, _ = class_probs(learn)
+    dl = learn.dls.test_dl(list(learn.dls.valid_ds.items))
+    tail = split_head(learn.model[1])[1].eval()
+    with torch.no_grad(): wanted = tail(pooled_features(learn, dl, 'float32')[0]).softmax(1)
+    assert (probs - wanted).abs().max() < 0.02 and (probs.argmax(1) != wanted.argmax(1)).sum() <= 1

@@ -1,15 +1,17 @@
 "Kaggle's files in and out: every photo where it belongs and nowhere else, whatever the zip holds and wherever it was cut off."
-import io, shutil, signal, subprocess, sys, zipfile
+import errno, io, os, re, shutil, signal, stat, struct, subprocess, sys, zipfile
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 
-from dogscats_course.layout import check_layout
+from dogscats_course.layout import find_photos
 from dogscats_course.ensemble import ensemble, tta
 from dogscats_course.kaggle import clip_losses, sort_kaggle, submission
 from dogscats_course.head import class_probs
+from dogscats_course.predict import predict_files
+from odd import add_junk, picture
 
 small = dict(valid=5, sample=(4, 2))
 
@@ -57,7 +59,7 @@ def test_a_zip_of_zips(kaggle_zip, tmp_path):
     dest = sort_kaggle(kaggle_zip, tmp_path/'sorted', **small)
     check(dest)
     assert kaggle_zip.read_bytes() == before
-    assert check_layout(dest).query("split == 'train'").photos.tolist() == [15, 15]
+    assert (find_photos(dest)['split'] == 'train').sum() == 30
 
 def test_a_folder_is_linked_and_left_unchanged(kaggle_folder, tmp_path):
     dest = sort_kaggle(kaggle_folder, tmp_path/'sorted', **small)
@@ -163,8 +165,224 @@ def test_invalid_sources(kaggle_folder, kaggle_zip, tmp_path):
         with pytest.raises(error, match=words): call()
     assert not dest.exists()
 
+def fitting(error):
+    "Return the settings that an error names"
+    valid, a, b = map(int, re.search(r'valid=(\d+) and sample=\((\d+), (\d+)\)', str(error)).groups())
+    assert f'--valid {valid} --sample {a},{b} ' in str(error)
+    return dict(valid=valid, sample=(a, b))
+
+@pytest.mark.parametrize('n', [2, 3, 4, 9, 20])
+def test_too_few_photos_and_which_settings_would_do(tmp_path, n):
+    z = make_zip(tmp_path/'a.zip', photos(n))
+    with pytest.raises(ValueError, match=f'has {n} cats: with 1000 of each class') as e: sort_kaggle(z, tmp_path/'d')
+    dest = sort_kaggle(z, tmp_path/'d', **fitting(e.value))
+    assert len(list((dest/'train').rglob('*.jpg'))) == 2*(n - max(1, n//5))
+
+def test_the_smaller_class_decides(tmp_path):
+    few = {k: v for k, v in photos().items() if not k.startswith('train/dog') or k[10] in '123'}
+    with pytest.raises(ValueError, match='has 13 dogs: with 13 of each') as e: sort_kaggle(make_zip(tmp_path/'a.zip', few), tmp_path/'d', valid=13, sample=(0, 0))
+    assert fitting(e.value) == dict(valid=2, sample=(11, 2))
+    cats = {k: v for k, v in few.items() if 'dog' not in k}
+    with pytest.raises(ValueError, match='has 0 dogs.*at least 2 photos'): sort_kaggle(make_zip(tmp_path/'b.zip', cats), tmp_path/'d', **small)
+    assert not (tmp_path/'d').exists()
+
+# --- zips that are damaged, or made to do harm ---
+
+def packed(tmp_path, method=zipfile.ZIP_DEFLATED, extra={}):
+    file = tmp_path/'a.zip'
+    with zipfile.ZipFile(file, 'w', method) as z:
+        for name, data in {**photos(8), **extra}.items(): z.writestr(name, data)
+    return file
+
+def sorts_or_says(z, dest):
+    """A zip is sorted, or one kind of sentence says why not; whatever was written is whole, and nothing is left beside it.
+    Returns whether it was sorted."""
+    wanted = {v for v in photos(8).values()}
+    try: sort_kaggle(z, dest, valid=2, sample=(2, 1))
+    except (ValueError, OSError) as e:
+        assert re.search('damaged|would grow|are free there|has . (cats|dogs)|no cat.N.jpg', str(e)), repr(e)
+        assert len(str(e)) < 500 and '\n' not in str(e)
+    else: return True
+    finally:
+        assert not [f for f in dest.rglob('*') if f.name.startswith('.')] and all(any(d.iterdir()) for d in dest.rglob('*') if d.is_dir())
+        assert {f.read_bytes() for f in dest.rglob('*.jpg')} <= wanted
+    return False
+
+methods = dict(stored=zipfile.ZIP_STORED, deflated=zipfile.ZIP_DEFLATED, bzip2=zipfile.ZIP_BZIP2, lzma=zipfile.ZIP_LZMA)
+
+@pytest.mark.parametrize('method', methods)
+def test_zips_cut_off_anywhere(tmp_path, method):
+    data = packed(tmp_path, methods[method]).read_bytes()
+    for i, end in enumerate(np.linspace(0, len(data) - 1, 24).astype(int)):
+        (tmp_path/'b.zip').write_bytes(data[:end])
+        assert not sorts_or_says(tmp_path/'b.zip', tmp_path/str(i))
+
+@pytest.mark.parametrize('method', methods)
+@pytest.mark.parametrize('many', [1, 5, 60])
+def test_zips_with_changed_bytes(tmp_path, method, many):
+    data, rng = packed(tmp_path, methods[method]).read_bytes(), np.random.default_rng(many)
+    for i in range(12):
+        damaged = np.frombuffer(data, np.uint8).copy()
+        damaged[rng.integers(0, len(data), many)] = rng.integers(0, 256, many)
+        (tmp_path/'b.zip').write_bytes(damaged.tobytes())
+        sorts_or_says(tmp_path/'b.zip', tmp_path/str(i))
+
+CENTRAL, LOCAL = b'PK\x01\x02', b'PK\x03\x04'
+fields = {'encrypted': (8, 'H', 1), 'utf8': (8, 'H', 0x800), 'unknown method': (10, 'H', 97), 'crc': (16, 'I', 7), 'packed size': (20, 'I', 2**32 - 2),
+    'size': (24, 'I', 2**32 - 2), 'no size': (24, 'I', 0), 'name length': (28, 'H', 65535), 'extra length': (30, 'H', 9999), 'offset': (42, 'I', 2**31), 'overlap': (42, 'I', 0)}
+
+@pytest.mark.parametrize('field', fields)
+def test_zips_with_a_changed_field(tmp_path, field):
+    data = bytearray(packed(tmp_path).read_bytes())
+    at, kind, value = fields[field]
+    start = data.index(CENTRAL, data.index(CENTRAL) + 4)  # the second file's
+    struct.pack_into(f'<{kind}', data, start + at, value)
+    if field == 'encrypted': struct.pack_into('<H', data, data.index(LOCAL, 4) + 6, 1)
+    (tmp_path/'b.zip').write_bytes(data)
+    assert sorts_or_says(tmp_path/'b.zip', tmp_path/'d') == (field in ('utf8', 'packed size')), 'and a stream of deflate ends by itself'
+
+def test_a_name_that_is_not_utf8(tmp_path):
+    data = packed(tmp_path, extra={'train/caf\u00e9.txt': b''}).read_bytes().replace('\u00e9'.encode(), b'\xff\xff')
+    (tmp_path/'b.zip').write_bytes(data)
+    with pytest.raises(ValueError, match='a name in it is not UTF-8'): sort_kaggle(tmp_path/'b.zip', tmp_path/'d', **small)
+
+def test_names_that_are_not_photos(tmp_path, capsys):
+    odd = {f"train/cat.{'9'*5000}.jpg": b'x', 'train/cat.7.jpg/': b'', 'train/cat.\u0663.jpg': b'x', 'train/dog.-1.jpg': b'x',
+        '__MACOSX/train/._cat.1.jpg': b'x', 'train/._x.zip': b'x', 'train/.DS_Store': b'x', 'train/Thumbs.db': b'x', 'train/link': b'x', '/etc/cat.99999999999.jpg': b'x'}
+    z = packed(tmp_path, extra=odd)
+    with zipfile.ZipFile(z, 'a') as f:
+        link = zipfile.ZipInfo('train/cat.500.jpg')
+        link.external_attr = (stat.S_IFLNK | 0o777) << 16
+        f.writestr(link, '/etc/passwd')
+    dest = sort_kaggle(z, tmp_path/'d', valid=2, sample=(2, 1))
+    assert {f.read_bytes() for f in dest.rglob('*') if f.is_file()} == set(photos(8).values())
+    said = capsys.readouterr().out
+    assert '(4 in all)' in said and "not Kaggle's names" in said and max(map(len, said.split())) < 200
+
+def test_the_same_photo_twice(tmp_path, capsys):
+    same = {k.replace('train/', 'again/'): v for k, v in photos(8).items()}
+    dest = sort_kaggle(packed(tmp_path, extra=same), tmp_path/'d', valid=2, sample=(2, 1))
+    assert capsys.readouterr().out == '' and len(list((dest/'train').rglob('*.jpg'))) == 12
+    sort_kaggle(packed(tmp_path, extra={'again/cat.1.jpg': b'another'}), dest, valid=2, sample=(2, 1))
+    assert 'Found twice, in different sizes' in capsys.readouterr().out and b'another' not in tree(dest).values()
+
+def test_zip_bombs(tmp_path):
+    for i, bomb in enumerate(({'train/cat.1.jpg': bytes(2*10**7)}, {'x/inner.zip': bytes(2*10**7)})):
+        with pytest.raises(ValueError, match='would grow from'): sort_kaggle(make_zip(tmp_path/f'{i}.zip', {**photos(8), **bomb}), tmp_path/'d', **small)
+    assert not (tmp_path/'d').exists()
+
+def test_zips_in_zips_in_zips(tmp_path):
+    inner = zip_bytes({'deep.zip': zip_bytes({'train/cat.500.jpg': b'x'}), **photos()})
+    check(sort_kaggle(make_zip(tmp_path/'a.zip', {'one.zip': inner, 'two.ZIP': inner}), tmp_path/'d', **small))
+    half = make_zip(tmp_path/'b.zip', {'train.zip': inner[:-99]})
+    with pytest.raises(ValueError, match=r"'train.zip' in .*b.zip is damaged"): sort_kaggle(half, tmp_path/'e', **small)
+
+# --- folders as people have them ---
+
+posix = pytest.mark.skipif(sys.platform == 'win32', reason='links and pipes of POSIX')
+
+@posix
+def test_links_are_sorted_as_the_files_they_lead_to(kaggle_folder, tmp_path):
+    (tmp_path/'elsewhere').mkdir()
+    for f in sorted((kaggle_folder/'train').glob('cat*')):
+        real = f.rename(tmp_path/'elsewhere'/f.name)
+        f.symlink_to(os.path.relpath(real, f.parent))
+    (kaggle_folder/'test1').rename(tmp_path/'elsewhere/test1')
+    (kaggle_folder/'test1').symlink_to(tmp_path/'elsewhere/test1')
+    (kaggle_folder/'loop').symlink_to(kaggle_folder)
+    dest = sort_kaggle(kaggle_folder, tmp_path/'sorted', **small)
+    shutil.rmtree(tmp_path/'elsewhere')
+    check(dest)
+    assert not [f for f in dest.rglob('*') if f.is_symlink()]
+
+@posix
+@pytest.mark.parametrize('make', [lambda f: f.symlink_to('nowhere'), lambda f: f.symlink_to(f.name), lambda f: os.mkfifo(f), lambda f: f.symlink_to('/dev/zero')])
+def test_what_is_called_a_photo_and_is_none(kaggle_folder, tmp_path, make):
+    make(kaggle_folder/'train/cat.500.jpg')
+    with pytest.raises(ValueError, match='cat.500.jpg is a link to nothing, or not a file'): sort_kaggle(kaggle_folder, tmp_path/'d', **small)
+    assert not (tmp_path/'d').exists()
+
+@posix
+def test_sources_that_are_no_files(tmp_path):
+    os.mkfifo(tmp_path/'pipe.zip')
+    (tmp_path/'loop.zip').symlink_to('loop.zip')
+    for source in (tmp_path/'pipe.zip', '/dev/zero'):
+        with pytest.raises(ValueError, match='neither a folder nor a zip'): sort_kaggle(source, tmp_path/'d', **small)
+    with pytest.raises(FileNotFoundError, match='no file or folder'): sort_kaggle(tmp_path/'loop.zip', tmp_path/'d', **small)
+
+def test_a_file_for_a_destination(kaggle_zip, tmp_path):
+    (tmp_path/'d').write_text('mine')
+    with pytest.raises(FileExistsError, match='is a file'): sort_kaggle(kaggle_zip, tmp_path/'d', **small)
+    (tmp_path/'e').mkdir()
+    (tmp_path/'e/train').write_text('mine')
+    with pytest.raises(OSError): sort_kaggle(kaggle_zip, tmp_path/'e', **small)
+    assert tree(tmp_path/'e') == {'train': b'mine'} and [d for d in (tmp_path/'e').iterdir()] == [tmp_path/'e/train']
+
+def test_an_unreadable_folder_or_photo(kaggle_folder, tmp_path, monkeypatch):
+    def refuse(path, *args, real=os.scandir):
+        if str(path).endswith('test1'): raise PermissionError(13, 'Permission denied', str(path))
+        return real(path, *args)
+    monkeypatch.setattr('os.scandir', refuse)
+    with pytest.raises(OSError, match='test1 cannot be read: permission denied'): sort_kaggle(kaggle_folder, tmp_path/'d', **small)
+    monkeypatch.undo()
+    def denied(f, g): raise PermissionError(13, 'Permission denied', str(f))
+    monkeypatch.setattr('os.link', denied)
+    monkeypatch.setattr('shutil.copyfile', denied)
+    with pytest.raises(PermissionError): sort_kaggle(kaggle_folder, tmp_path/'d', **small)
+    assert not (tmp_path/'d').exists(), 'nothing is left of a run that has written nothing'
+
+def test_junk_changes_nothing(kaggle_folder, tmp_path):
+    add_junk(kaggle_folder)
+    (kaggle_folder/'__MACOSX').mkdir()
+    (kaggle_folder/'__MACOSX/x.zip').write_text('no zip')
+    dest = sort_kaggle(kaggle_folder, tmp_path/'sorted', **small)
+    check(dest)
+    add_junk(dest)
+    sort_kaggle(kaggle_folder, dest, **small)
+
+@pytest.mark.parametrize('k', [0, 1, 30, 45])
+def test_a_full_disk_at_the_kth_photo(kaggle_zip, tmp_path, monkeypatch, k):
+    left = [k]
+    def copy(f, g, whole=shutil.copyfileobj):
+        left[0] -= 1
+        if left[0] < 0:
+            g.write(b'half')
+            raise OSError(errno.ENOSPC, 'No space left on device')
+        whole(f, g)
+    monkeypatch.setattr('shutil.copyfileobj', copy)
+    with pytest.raises(OSError, match='No space left'): sort_kaggle(kaggle_zip, tmp_path/'d', **small)
+    assert len(tree(tmp_path/'d')) == k and (tmp_path/'d').exists() == (k > 0)
+    monkeypatch.undo()
+    check(sort_kaggle(kaggle_zip, tmp_path/'d', **small))
+
+@pytest.mark.parametrize('seeds', [(1, 1), (1, 2)])
+def test_two_sortings_at_once(kaggle_zip, tmp_path, seeds):
+    code = """
+import sys, time, shutil
+def slow(f, g, whole=shutil.copyfileobj):
+    time.sleep(.01)
+    whole(f, g)
+shutil.copyfileobj = slow
+from dogscats_course.kaggle import sort_kaggle
+print('ready', flush=True)
+input()
+try: sort_kaggle(sys.argv[1], sys.argv[2], valid=5, sample=(4, 2), seed=int(sys.argv[3]))
+except OSError as e: sys.exit(str(e))
+"""
+    run = [subprocess.Popen([sys.executable, '-c', code, kaggle_zip, tmp_path/'d', str(seed)], text=True, stdin=-1, stdout=-1, stderr=-1) for seed in seeds]
+    for p in run: assert p.stdout.readline() == 'ready\n'
+    for p in run: p.stdin.write('\n'), p.stdin.flush()
+    errors = [p.communicate()[1] for p in run]
+    if seeds[0] == seeds[1]:
+        assert errors == ['', '']
+        check(tmp_path/'d')
+    else: assert any(errors) and all('sorted with other settings' in e and 'Traceback' not in e for e in errors if e)
+    assert not [f for f in (tmp_path/'d').rglob('.*')]
+
 def test_command_line(tmp_path):
-    z = make_zip(tmp_path/'dogs-vs-cats.zip', photos(1100))
+    file = io.BytesIO()
+    picture(8, 8).save(file, 'jpeg')
+    z = make_zip(tmp_path/'dogs-vs-cats.zip', {name: file.getvalue() for name in photos(1100)})
     def run(*args): return subprocess.run([sys.executable, '-c', 'import sys; from dogscats_course.cli import main; sys.exit(main())', 'data', 'sort-kaggle', *map(str, args)], text=True, capture_output=True)
     r = run(z, tmp_path/'sorted')
     assert r.returncode == 0 and 'valid cats 1000' in ' '.join(r.stdout.split()), r.stderr
@@ -185,11 +403,37 @@ def test_submission(tmp_path):
 @pytest.mark.parametrize('change, words', [
     (dict(files=files[:2]), '2 files'), (dict(files=['a.jpg', *files[1:]]), 'a.jpg'), (dict(files=['1.jpg', 'x/01.jpg', '2.jpg']), 'same number'),
     (dict(vocab=['a', 'b']), 'called dog'), (dict(vocab=['dog', 'dogs']), 'Exactly one'), (dict(clip=0.5), 'below 0.5'), (dict(clip=-1), 'at least 0'),
-    (dict(probs=np.array([[np.nan]*2, *probs[1:]])), 'between 0 and 1'), (dict(probs=probs*2), 'between 0 and 1'), (dict(probs=probs[:, :1]), '3 × 1'),
+    (dict(probs=np.array([[np.nan]*2, *probs[1:]])), 'between 0 and 1'), (dict(files=[f"{'9'*5000}.jpg", *files[1:]]), 'not named by a number'), (dict(probs=probs*2), 'between 0 and 1'), (dict(probs=probs[:, :1]), '3 × 1'),
 ])
 def test_bad_submissions(tmp_path, change, words):
     with pytest.raises(ValueError, match=words): submission(**{**dict(probs=probs, files=files, dest=tmp_path/'s.csv'), **change})
     assert not list(tmp_path.iterdir())
+
+@pytest.fixture
+def test1(tmp_path):
+    "Test photos of which two are none"
+    (tmp_path/'test1').mkdir()
+    for i in (1, 2, 10): picture(seed=i).save(tmp_path/f'test1/{i}.jpg')
+    (tmp_path/'test1/17.jpg').write_text('<html>')
+    (tmp_path/'test1/5.jpg').write_bytes(b'')
+    (tmp_path/'test1/.DS_Store').touch()
+    (tmp_path/'test1/notes.txt').touch()
+    return tmp_path/'test1'
+
+def test_unreadable_photos_get_a_half(learn, test1, tmp_path, capsys):
+    table = predict_files(learn, test1)
+    df = submission(table[['cats', 'dogs']], table.file, tmp_path/'a.csv')
+    assert 'get 0.5: ' in (said := capsys.readouterr().out) and '5.jpg' in said and '17.jpg' in said and '(2 in all)' in said
+    assert df.id.tolist() == [1, 2, 5, 10, 17] and df.label[[2, 4]].tolist() == [0.5, 0.5] and df.label.notna().all()
+    good = table[table.error == '']
+    other = submission(good[['cats', 'dogs']], good.file, tmp_path/'b.csv')  # as `Vgg16.test` gives its photos
+    assert other.equals(df) and '(2 in all)' in capsys.readouterr().out
+
+def test_a_part_of_the_photos_stays_a_part(test1, tmp_path):
+    assert submission([[.3, .7]], [test1/'2.jpg'], tmp_path/'a.csv').id.tolist() == [2, 5, 17], 'photos that can be read are not made up'
+
+def test_nan_for_a_good_photo_is_an_error(test1, tmp_path):
+    with pytest.raises(ValueError, match='2.jpg are not between 0 and 1'): submission([[np.nan]*2], [test1/'2.jpg'], tmp_path/'a.csv')
 
 def test_clipping_is_shown_on_valid(tmp_path, capsys):
     valid = torch.tensor([[.999, .001], [.999, .001]]), torch.tensor([0, 1])

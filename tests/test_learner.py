@@ -1,6 +1,7 @@
 "A fastai Learner: frozen means frozen, the head trains, all of fastai still works."
 import copy
 from importlib.util import find_spec
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -10,14 +11,17 @@ from fastai.vision.all import (Callback, DataBlock, Flatten, ImageBlock, ImageDa
     PoolFlatten, RegressionBlock, Resize, TensorImage, Transform, aug_transforms, get_image_files, resnet18, set_seed,
     vision_learner)
 from torch import nn
+from torchvision import models
 from torchvision.models import vgg16_bn
 
 from dogscats_course import frozen
 from dogscats_course.data import make_dls, photo_dls
 from dogscats_course.frozen import split_features
 from dogscats_course.head import class_probs
-from dogscats_course.learner import DefaultPrecision, trainable, vgg_learner
+from dogscats_course.learner import DefaultPrecision, meta_model, trainable, vgg_learner
 from dogscats_course.memory import OOMAdvice
+from dogscats_course.share import load_classifier, save_classifier
+import odd
 
 def state(m): return {k: v.clone() for k, v in m.state_dict().items()}
 def changed(m, before): return {k for k, v in m.state_dict().items() if not torch.equal(v, before[k])}
@@ -189,6 +193,86 @@ def test_other_architectures(drawn):
     if not find_spec('timm'):
         with pytest.raises(ImportError, match='pip install timm'): vgg_learner(dls, arch='resnet18', weights=None)
 
+_CANNOT = 'googlenet', 'inception_v3', 'maxvit_t', 'vit_b_16', 'vit_b_32', 'vit_h_14', 'vit_l_16', 'vit_l_32'
+
+def test_every_architecture_of_torchvision():
+    "Each one becomes a body of the whole network and a head, or a sentence"
+    for name in models.list_models(module=models):
+        build = models.get_model_builder(name)
+        if name in _CANNOT:
+            with pytest.raises(ValueError, match=f'^{name} does not work here.*vgg16_bn'): meta_model(build, 3)
+            continue
+        model = meta_model(build, 3)
+        stages = [m for m in model[0].modules() if isinstance(m, nn.Conv2d | nn.Linear)]
+        assert model[1][-1].out_features == 3 and len(stages) >= 5, name
+
+@pytest.mark.parametrize('name', ['mobilenet_v2', 'mnasnet0_5', 'regnet_x_400mf', 'shufflenet_v2_x0_5', 'squeezenet1_1', 'mobilenet_v3_small'])
+def test_other_families_train_and_are_saved(drawn, tmp_path, name):
+    dls = make_dls(drawn, size=64, bs=8)
+    learn = vgg_learner(dls, arch=models.get_model_builder(name), weights=None)
+    learn.fit(1)
+    loaded, files = load_classifier(save_classifier(learn, tmp_path/'model')), list(dls.valid_ds.items)
+    a, b = (class_probs(l, l.dls.test_dl(files))[0] for l in (learn, loaded))
+    assert torch.equal(a, b)
+
+@pytest.mark.parametrize('name', _CANNOT)
+def test_networks_that_cannot_be_cut(drawn, name, monkeypatch):
+    monkeypatch.setattr(torch.hub, 'load_state_dict_from_url', lambda *_, **__: pytest.fail('its weights were downloaded'))
+    for weights in ('imagenet', None):
+        with pytest.raises(ValueError, match=f'^{name} does not work here'): vgg_learner(make_dls(drawn, size=64, bs=8), arch=models.get_model_builder(name), weights=weights)
+
+def test_a_network_for_larger_photos(drawn):
+    with pytest.raises(ValueError, match='alexnet cannot be used for photos of 32×32'): vgg_learner(make_dls(drawn, size=32, bs=8), arch=models.alexnet, weights=None)
+
+@pytest.mark.parametrize('arch', [None, 42, models.resnet18(), ['resnet18']], ids=['None', 'number', 'network', 'list'])
+def test_what_is_no_architecture(drawn, arch):
+    with pytest.raises(ValueError, match='arch must be a function'): vgg_learner(make_dls(drawn, size=64, bs=8), arch=arch, weights=None)
+
+@pytest.mark.parametrize('build', [lambda pretrained: models.vit_b_16(), lambda pretrained: models.segmentation.lraspp_mobilenet_v3_large(weights_backbone=None)])
+def test_a_function_of_ones_own_that_cannot_be_cut(drawn, build):
+    with pytest.raises(ValueError, match='does not work here'): vgg_learner(make_dls(drawn, size=64, bs=8), arch=build, weights=None)
+
+def test_names_that_timm_does_not_have(drawn, monkeypatch):
+    "timm would download what a name with an address in it means"
+    monkeypatch.setattr('dogscats_course.learner.find_spec', lambda name: True)
+    monkeypatch.setitem(__import__('sys').modules, 'timm', SimpleNamespace(is_model=lambda name: name == 'resnet18'))
+    with pytest.raises(ValueError, match='timm has no architecture'): vgg_learner(make_dls(drawn, size=64, bs=8), arch='hf-hub:somebody/something', weights=None)
+
+def test_weights_that_are_damaged(drawn, monkeypatch):
+    def damaged(*args, **kwargs): raise RuntimeError('invalid hash value')
+    monkeypatch.setattr('dogscats_course.learner.vision_learner', damaged)
+    with pytest.raises(ValueError, match='resnet18 does not work here, with weights=.imagenet.*invalid hash'): vgg_learner(make_dls(drawn, size=64, bs=8), arch=resnet18, weights='imagenet')
+
+@pytest.mark.parametrize('wrong, close', [('metric', 'metrics'), ('ps_', 'ps'), ('callbacks', None), ('pretrained', None)])
+def test_options_that_nobody_takes(drawn, wrong, close):
+    with pytest.raises(TypeError, match=f"vgg_learner has no option '{wrong}'" + (f".*Did you mean '{close}'" if close else '')):
+        vgg_learner(make_dls(drawn, size=64, bs=8), **{wrong: 1})
+
+def named(dls, name):
+    dls.train_ds.tls[1].tfms[-1].vocab = [name, 'dogs']
+    return dls
+
+@pytest.mark.parametrize('name', ['a\nb', 'a\x1b[2J', '\u202eb', 'chat\udce9', 'a/b', '..', 'x'*256])
+def test_a_class_that_could_not_be_saved_is_refused_at_the_start(drawn, name):
+    with pytest.raises(ValueError, match='A class cannot be called.*Rename its folder') as e: vgg_learner(named(make_dls(drawn, size=64, bs=8), name))
+    assert str(e.value).encode() and str(e.value).isprintable(), 'the sentence itself can be printed'
+
+def test_lawful_class_names_train(drawn):
+    for name in odd.names.values(): vgg_learner(named(make_dls(drawn, size=64, bs=8), name), arch=models.squeezenet1_1, weights=None)
+
+def test_weights_in_a_file_of_any_name(drawn, tmp_path):
+    from dogscats_course.weights import vgg_weights
+    from safetensors.torch import save
+    file = tmp_path/'w\udce9.safetensors'
+    file.write_bytes(save(vgg_weights('bundled')[0]))
+    learn = vgg_learner(make_dls(drawn, size=64, bs=8), weights=file)
+    assert load_classifier(save_classifier(learn, tmp_path/'model')).recipe['weights'] == 'w\\xe9.safetensors'
+
+def test_lines_in_place_of_bars_in_a_file(learn, capsys):
+    learn.fit_head(2)
+    out = capsys.readouterr().out
+    assert '\r' not in out and '█' not in out and 'Epoch 1 of 2: ' in out and 'Epoch 2 of 2: ' in out and 'accuracy' in out
+
 def test_export_still_works(learn, tmp_path):
     learn.fit_head(1)
     learn.path = tmp_path
@@ -271,3 +355,7 @@ def test_out_of_memory_names_the_batch_size(learn, where):
     else: learn.model[1][-1].weight.register_hook(full)
     with pytest.raises(ValueError) as e: learn.fine_tune(1)
     assert str(e.value) == "The GPU's memory is too small to train on 8 photos at once: try bs=4 (--bs 4)."
+
+def test_a_misspelt_option_of_fit_head_is_told_before_the_work(learn, monkeypatch):
+    monkeypatch.setattr('dogscats_course.head.split_features', lambda *args: pytest.fail('features were computed'))
+    with pytest.raises(TypeError, match="fit_head has no option 'lrr'"): learn.fit_head(lrr=1)

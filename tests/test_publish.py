@@ -1,5 +1,5 @@
 "Sharing: a page tried in a browser, an ONNX file that predicts the same, a card that invents nothing, a Space that runs with the packages it names."
-import html, json, re, runpy, shutil, socket, subprocess, sys
+import html, json, os, re, runpy, shutil, socket, subprocess, sys
 from pathlib import Path
 
 import numpy as np
@@ -14,16 +14,18 @@ from dogscats_course.data import make_dls
 from dogscats_course.draw import draw_animal
 from dogscats_course.learner import vgg_learner
 from dogscats_course.onnx_file import export_onnx, onnx_probs
-from dogscats_course.publish import make_app, model_card, write_space
+from dogscats_course.photos import photo_error
+from dogscats_course.publish import _photo_probs, make_app, model_card, write_space
 from dogscats_course.share import load_classifier, save_classifier
 from dogscats_course.score import score
+import odd
 from hostile import bomb
 
 EXTRAS = 'gradio', 'onnx', 'onnxscript', 'onnxruntime'
 for name in EXTRAS: pytest.importorskip(name, reason="pip install 'dogscats_course[publish]'")
 import gradio, onnx, onnxruntime
 
-odd = '<img src=x onerror=document.title=1>', '[a](b) *c* `d` _e_ $f$ ~~g~~'
+marked_up = '<img src=x onerror=document.title=1>', '[a](b) *c* `d` _e_ $f$ ~~g~~'
 
 @pytest.fixture(scope='module')
 def saved(drawn, tmp_path_factory):
@@ -36,7 +38,7 @@ def oddly_named(saved, tmp_path_factory):
     "The same classifier, with class names that a page or a card must not take for markup"
     folder = shutil.copytree(saved[1], tmp_path_factory.mktemp('odd')/'model')
     config = json.loads((folder/'config.json').read_text())
-    (folder/'config.json').write_text(json.dumps({**config, 'classes': odd}))
+    (folder/'config.json').write_text(json.dumps({**config, 'classes': marked_up}))
     return folder
 
 @pytest.fixture(scope='module')
@@ -140,11 +142,11 @@ def make_photo(folder):
 
 def test_odd_class_names_are_text(browser, served, oddly_named, photo):
     page, _ = opened(browser, served(make_app(oddly_named, examples=[photo])))
-    title = ' or '.join(odd)
+    title = ' or '.join(marked_up)
     assert page.title() == title and page.locator('h1').inner_text() == title
     page.locator('.gallery img').first.click()
     page.locator('.output-class').wait_for()
-    assert page.locator('.output-class').inner_text().strip() in odd and page.title() == title, 'a name is not a tag'
+    assert page.locator('.output-class').inner_text().strip() in marked_up and page.title() == title, 'a name is not a tag'
     page.close()
 
 def test_the_page_is_an_api(served, saved, photo, float32):
@@ -169,7 +171,7 @@ def test_the_page_opens_only_uploaded_files(served, saved, tmp_path):
 def exported(saved, tmp_path_factory):
     return export_onnx(saved[0], tmp_path_factory.mktemp('onnx')/'model.onnx')
 
-def test_onnx_includes_the_preprocessing(saved, exported, photo, drawn):
+def test_onnx_includes_the_preprocessing(saved, exported, photo, drawn, float32):
     session = onnxruntime.InferenceSession(exported)
     assert [(o.name, o.shape) for o in (*session.get_inputs(), *session.get_outputs())] == [('photos', ['batch', 3, 64, 64]), ('probabilities', ['batch', 2])]
     about = session.get_modelmeta().custom_metadata_map
@@ -188,7 +190,7 @@ def test_onnx_names_no_paths_of_the_machine(exported):
     assert not re.search(rb'\.py\b|site-packages|stack_trace', data) and str(Path.home()).encode() not in data
     assert [p.name for p in exported.parent.iterdir()] == ['model.onnx'], 'one file holds everything'
 
-def test_onnx_of_another_network(drawn, tmp_path):
+def test_onnx_of_another_network(drawn, tmp_path, float32):
     from torchvision.models import resnet18
     learn = vgg_learner(make_dls(drawn, size=64, bs=8), arch=resnet18, weights=None)
     file = export_onnx(learn, tmp_path/'resnet.onnx')
@@ -253,7 +255,7 @@ def test_card_with_odd_names_is_text(oddly_named):
     from markdown_it import MarkdownIt
     card = model_card(oddly_named)
     page = MarkdownIt('commonmark').enable(['table', 'strikethrough']).render(card.split('---\n', 2)[2])
-    assert page.count(html.escape(odd[0])) == page.count(html.escape(odd[1])) == 2, 'in the title and in the list'
+    assert page.count(html.escape(marked_up[0])) == page.count(html.escape(marked_up[1])) == 2, 'in the title and in the list'
     assert '<img' not in page and page.count('<a ') == 2 and '<s>' not in page and '<code>b' not in page
     assert card.startswith('---\n') and isinstance(front(card), dict)
 
@@ -263,12 +265,14 @@ def test_card_with_odd_names_is_text(oddly_named):
 def space(saved, tmp_path_factory): return write_space(saved[1], tmp_path_factory.mktemp('space')/'space', title="Cat's or \"dog's\"?", license='mit')
 
 def test_space_is_complete(space, saved):
-    assert sorted(p.relative_to(space).as_posix() for p in space.rglob('*.*')) == ['README.md', 'app.py', *(f'examples/{i}.jpg' for i in range(1, 5)), 'model.onnx', 'requirements.txt']
+    assert sorted(p.relative_to(space).as_posix() for p in space.rglob('*.*')) == ['README.md', 'app.py', *(f'examples/{i}.jpg' for i in range(1, 5)), 'model.onnx', 'photos.py', 'requirements.txt']
     text = (space/'README.md').read_text(encoding='utf-8')
     assert front(text) == dict(title="Cat's or \"dog's\"?", sdk='gradio', sdk_version=gradio.__version__, python_version='{}.{}'.format(*sys.version_info), app_file='app.py', license='mit')
     assert percent(score(saved[0])['accuracy'], 1) in text and 'load_classifier' not in text
     for line in (space/'requirements.txt').read_text().splitlines(): assert re.fullmatch(r'(gradio|onnxruntime|numpy|pillow)==[\w.+]+', line)
-    assert not re.search(r'dogscats_course\.|torch|fastai', (space/'app.py').read_text(encoding='utf-8').split('"""', 2)[2])
+    for name in ('app.py', 'photos.py'):
+        code = (space/name).read_text(encoding='utf-8').split('"""', 2)[2]
+        assert not re.search(r'^\s*(from|import) .*(dogscats_course|torch|fastai)', code, re.MULTILINE)
 
 only_what_it_names = '''
 import importlib.metadata, json, re, runpy, sys
@@ -296,7 +300,7 @@ except ValueError as e: print(e)
 print(json.dumps(app['classify'](sys.argv[1])), type(app['app']).__name__)
 '''
 
-def test_space_runs_with_the_packages_it_names(space, saved, photo, tmp_path):
+def test_space_runs_with_the_packages_it_names(space, saved, photo, tmp_path, float32):
     (tmp_path/'letter.jpg').write_text('Dear Sir')
     r = subprocess.run([sys.executable, '-c', only_what_it_names, photo, tmp_path/'letter.jpg'], cwd=space, capture_output=True, text=True)
     assert r.returncode == 0, r.stderr
@@ -305,7 +309,46 @@ def test_space_runs_with_the_packages_it_names(space, saved, photo, tmp_path):
     assert sentence == 'This file cannot be read: not a photo, or damaged at its start.' and kind == 'Blocks'
     assert close(json.loads(said), probs(saved[0], photo))
 
-def test_space_in_a_browser(browser, space, saved, photo):
+def test_the_space_starts_no_other_program(space, tmp_path):
+    "A .jpg that is PostScript, a pipe, and whatever else is no photo"
+    files = odd.write(tmp_path, odd.not_photos())
+    if hasattr(os, 'mkfifo'):
+        os.mkfifo(tmp_path/'pipe.jpg')
+        files.append(tmp_path/'pipe.jpg')
+    code = f"""
+import runpy, subprocess
+class Refuse:
+    def __init__(self, *args, **kwargs): raise SystemExit(f'a program was started: {{args}}')
+subprocess.Popen = Refuse
+classify = runpy.run_path('app.py')['classify']
+for file in {list(map(str, files))!r}:
+    try: print('classified', file, classify(file))
+    except ValueError as e: print(e)
+"""
+    r = subprocess.run([sys.executable, '-c', code], cwd=space, capture_output=True, text=True, timeout=60)
+    assert r.returncode == 0, r.stderr
+    said = r.stdout.splitlines()
+    assert len(said) == len(files) and all(s.startswith('This file cannot be read: ') for s in said), said
+
+def test_the_app_says_what_is_wrong(saved, tmp_path, monkeypatch):
+    for file in odd.write(tmp_path, odd.not_photos()):
+        with pytest.raises(ValueError, match='^This file cannot be read: ') as e: _photo_probs(saved[0], file)
+        assert photo_error(file) in str(e.value)
+    monkeypatch.setattr('dogscats_course.photos._formats', lambda: ('JPEG', 'PNG'))  # as without pillow-heif
+    with pytest.raises(ValueError, match='HEIC'): _photo_probs(saved[0], tmp_path/'phone.jpg')
+
+def test_a_space_of_odd_texts(saved, tmp_path):
+    "What a stranger wrote into config.json goes into a README.md"
+    folder = shutil.copytree(saved[1], tmp_path/'model')
+    c = json.loads((folder/'config.json').read_text())
+    for bad in ('\ud800', '\x1b[2J', ['\udcff'], {'a': '\ud800'}):
+        (folder/'config.json').write_text(json.dumps({**c, 'seed': bad, 'scores': bad, 'versions': dict(torch=bad, dogscats_course=bad)}))
+        assert model_card(folder).encode()
+    (folder/'config.json').write_text(json.dumps({**c, 'weights': '\ud800'}))
+    assert model_card(folder).encode()
+
+def test_space_in_a_browser(browser, space, saved, photo, monkeypatch):
+    monkeypatch.syspath_prepend(space)
     app = runpy.run_path(str(space/'app.py'))['app']
     try:
         page, asked = opened(browser, url := app.launch(prevent_thread_lock=True, quiet=True)[1])
@@ -318,9 +361,9 @@ def test_space_in_a_browser(browser, space, saved, photo):
 
 def test_space_for_other_classes(oddly_named, tmp_path):
     space = write_space(oddly_named, tmp_path/'space')
-    assert not (space/'examples').exists() and front((space/'README.md').read_text(encoding='utf-8'))['title'] == ' or '.join(odd)
+    assert not (space/'examples').exists() and front((space/'README.md').read_text(encoding='utf-8'))['title'] == ' or '.join(marked_up)
     compile((space/'app.py').read_text(encoding='utf-8'), 'app.py', 'exec')
-    assert repr(' or '.join(odd)) in (space/'app.py').read_text(encoding='utf-8')
+    assert repr(' or '.join(marked_up)) in (space/'app.py').read_text(encoding='utf-8')
 
 def test_a_space_that_fails_leaves_nothing(saved, tmp_path, monkeypatch):
     monkeypatch.setattr(onnx_file, '_onnx_difference', lambda *args: 1.)

@@ -1,9 +1,12 @@
 "A loaded classifier predicts the same as the saved one; damaged folders are refused; no file of a user's is lost."
-import io, json, os, pickle, shutil, struct, subprocess, sys
+import io, json, os, pickle, shutil, struct, subprocess, sys, time
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 import torch
+import torchvision
 from fastai.vision.all import ImageDataLoaders, RandomResizedCrop, Resize
 from PIL import Image
 from safetensors.torch import load_file, save_file
@@ -13,6 +16,7 @@ from dogscats_course.head import class_probs
 from dogscats_course.learner import vgg_learner
 from dogscats_course.predict import predict_files
 from dogscats_course.share import load_classifier, save_classifier
+import odd
 from hostile import bomb
 
 @pytest.fixture(scope='module')
@@ -50,7 +54,7 @@ def test_interrupted_saving_leaves_the_old_classifier(saved, tmp_path, monkeypat
     copy = shutil.copytree(folder, tmp_path/'model')
     before = {p.name: p.read_bytes() for p in copy.iterdir()}
     def stop(*args): raise KeyboardInterrupt
-    monkeypatch.setattr('dogscats_course.share.save_file', stop)
+    monkeypatch.setattr('dogscats_course.share.save', stop)
     with pytest.raises(KeyboardInterrupt): save_classifier(learn, copy)
     assert {p.name: p.read_bytes() for p in copy.iterdir()} == before and [p.name for p in tmp_path.iterdir()] == ['model']
 
@@ -125,6 +129,148 @@ def test_damage(saved, tmp_path, damage, words):
     folder = shutil.copytree(saved[1], tmp_path/'model')
     damage(folder)
     with pytest.raises((ValueError, FileNotFoundError), match=words): load_classifier(folder)
+
+@pytest.fixture(scope='module')
+def small(drawn, tmp_path_factory):
+    "A classifier of 3 MB"
+    learn = vgg_learner(make_dls(drawn, size=64, bs=8), arch=torchvision.models.squeezenet1_1, weights=None)
+    return learn, save_classifier(learn, tmp_path_factory.mktemp('share')/'small')
+
+def refused(folder):
+    "Return the sentence with which a folder is refused within seconds"
+    start = time.time()
+    with pytest.raises((ValueError, OSError)) as e: load_classifier(folder)
+    assert time.time() - start < 10 and str(e.value) and '\n' not in str(e.value)
+    return str(e.value)
+
+def flipped(data, i): return data[:i] + bytes([data[i] ^ 255]) + data[i+1:]
+
+def damaged_folders(config, weights):
+    "Yield a hundred pairs of a config.json and a model.safetensors, of which one is damaged"
+    fields = dict(arch=['', 1, 'VGG16_BN', 'vgg16_bn ', '__init__', 'get_model', 'segmentation.fcn_resnet50', 'vit_h_14', 'googlenet',
+            'inception_v3', 'maxvit_t', 'regnet_y_128gf', 'mobilenet_v2', 'timm/', 'timm/hf-hub:a/b'],
+        classes=[{}, 'ab', ['a'], [1, 2], ['a', 'a'], ['a', None], ['a', 'x'*256], ['a', '\ud800'], ['a', '\u202eb'], ['a', 'b\n'], ['a', 'b/c'], ['a', '.']],
+        size=[0, -1, 64.5, '64', True, 10**4000, 4097, None], format=[2, 10**4000, '1', None, 1.0, True],
+        normalisation=[None, [], {'mean': [0]*3}, dict(mean=[0]*3, std=[0]*3), dict(mean=[0]*3, std=[1]*4), dict(mean=['0']*3, std=[1]*3),
+            dict(mean=[float('inf')]*3, std=[1]*3), dict(mean=[0]*3, std=[float('nan')]*3), dict(mean=[0]*3, std=[10**999]*3), dict(mean=[0]*3, std=[-1]*3)],
+        weights=[1, [], {}, False])
+    for field, values in fields.items():
+        for v in values: yield json.dumps({**config, field: v}).encode(), weights
+        yield json.dumps({k: v for k, v in config.items() if k != field}).encode(), weights
+    text = json.dumps(config).encode()
+    for broken in (text[:-1], text*2, b'\xff' + text, text.decode().encode('utf-16'), b'\xef\xbb\xbf' + text, b'NaN', b'1', b'"a"', b'null', b'[]', b'{}',
+            b'{"a":'*10**5, b'['*10**5, b' '*5_000_000 + text, text.replace(b'"size": 64', b'"size": ' + b'9'*5000)): yield broken, weights
+    n = int.from_bytes(weights[:8], 'little')
+    header = json.loads(weights[8:8 + n])
+    first = next(k for k in header if k != '__metadata__')
+    def with_header(h):
+        h = json.dumps(h).encode()
+        return text, struct.pack('<Q', len(h)) + h + weights[8 + n:]
+    for change in (dict(dtype='F16'), dict(dtype='X'), dict(dtype=1), dict(shape=[-1]), dict(shape=[2**62, 4]), dict(shape='a'), dict(shape=[1.5]),
+            dict(data_offsets=[0, 2**63]), dict(data_offsets=[-5, 5]), dict(data_offsets=[1, 2, 3])): yield with_header({**header, first: {**header[first], **change}})
+    yield with_header({k: v for k, v in header.items() if k != first})
+    yield with_header({**header, 'more': dict(dtype='F32', shape=[0], data_offsets=[0, 0])})
+    yield with_header([1])
+    for cut in (0, 1, 7, 8, 9, 100, n, n + 8, n + 9, len(weights)//2, len(weights) - 1): yield text, weights[:cut]
+    for i in (5, 6, 7, 8, 9, 12, n//2): yield text, flipped(weights, i)
+    for length in (2**63, 2**64 - 1, 90_000_000): yield text, struct.pack('<Q', length) + weights[8:]
+    yield text, weights + b'x'
+    yield text, struct.pack('<Q', 100_000) + b'['*100_000 + weights[8 + n:]
+
+def test_a_hundred_damaged_folders(small, tmp_path):
+    config, weights = json.loads((small[1]/'config.json').read_text()), (small[1]/'model.safetensors').read_bytes()
+    folders = list(damaged_folders(config, weights))
+    for c, w in folders:
+        odd.write(tmp_path, {'config.json': c, 'model.safetensors': w})
+        refused(tmp_path)
+    assert len(folders) > 110
+    odd.write(tmp_path, {'config.json': json.dumps(config).encode(), 'model.safetensors': weights})
+    assert load_classifier(tmp_path).dls.vocab == ['cats', 'dogs'], 'the whole one loads'
+
+@pytest.mark.skipif(not hasattr(os, 'mkfifo'), reason='there are no pipes here')
+@pytest.mark.parametrize('name', ['config.json', 'model.safetensors'])
+def test_files_that_are_none(small, tmp_path, name):
+    folder = shutil.copytree(small[1], tmp_path/'model')
+    file = folder/name
+    for make in (os.mkfifo, os.mkdir, *(lambda f, to=to: os.symlink(to, f) for to in ('/dev/zero', '/dev/null', '/dev/tty', '/proc/kmsg', 'nowhere', name, '.'))):
+        file.rmdir() if file.is_dir() and not file.is_symlink() else file.unlink()
+        make(file)
+        assert name in refused(folder)
+        if name == 'config.json':
+            with pytest.raises(FileExistsError): save_classifier(small[0], folder)
+
+def test_gigabytes_are_not_read(small, tmp_path):
+    "Files with holes, which take no room on the disk"
+    for name in ('config.json', 'model.safetensors'):
+        folder = shutil.copytree(small[1], tmp_path/name)
+        os.truncate(folder/name, 20*10**9)
+        refused(folder)
+        (folder/name).write_bytes(b'')
+        os.truncate(folder/name, 20*10**9)
+        refused(folder)
+
+@pytest.mark.parametrize('name', ['config.json', 'model.safetensors'])
+def test_a_file_that_may_not_be_read(small, monkeypatch, name):
+    opened = io.open
+    def refuse(file, *args, **kwargs):
+        if str(file).endswith(name): raise PermissionError(13, 'Permission denied', str(file))
+        return opened(file, *args, **kwargs)
+    monkeypatch.setattr(io, 'open', refuse)
+    monkeypatch.setattr('builtins.open', refuse)
+    assert 'Permission denied' in refused(small[1])
+
+def test_ten_thousand_classes(small, tmp_path):
+    config, tensors = json.loads((small[1]/'config.json').read_text()), load_file(small[1]/'model.safetensors')
+    last = max(k for k in tensors if k.startswith('1.'))
+    (tmp_path/'config.json').write_text(json.dumps({**config, 'classes': [f'a class with a long name, number {i}' for i in range(10_000)]}, indent=2))
+    save_file({**tensors, last: torch.zeros(10_000, 512)}, tmp_path/'model.safetensors')
+    assert len(load_classifier(tmp_path).dls.vocab) == 10_000
+
+@pytest.mark.skipif(sys.platform != 'linux', reason='names are text here')
+def test_a_folder_whose_name_is_not_utf8(small, tmp_path):
+    folder = tmp_path/os.fsdecode(b'mod\xe8le')
+    save_classifier(small[0], folder)
+    assert load_classifier(folder).dls.vocab == ['cats', 'dogs']
+    os.truncate(folder/'model.safetensors', 1000)
+    assert 'whole safetensors' in refused(folder)
+
+def test_files_of_the_system_beside_a_model(small, tmp_path):
+    folder = shutil.copytree(small[1], tmp_path/'model')
+    odd.add_junk(folder)
+    assert load_classifier(folder).dls.vocab == ['cats', 'dogs']
+    save_classifier(small[0], folder)
+    (tmp_path/'new').mkdir()
+    odd.add_junk(tmp_path/'new')
+    save_classifier(small[0], tmp_path/'new')
+
+@pytest.mark.parametrize('name', odd.names.values())
+def test_odd_class_names(small, tmp_path, name):
+    folder = shutil.copytree(small[1], tmp_path/'model')
+    config(classes=[name, '犬'])(folder)
+    learn = load_classifier(folder)
+    assert list(learn.dls.vocab) == [name, '犬'] and learn.predict(odd.picture())[0] in (name, '犬')
+    save_classifier(learn, tmp_path/'again')
+    assert json.loads((tmp_path/'again/config.json').read_text(encoding='utf-8'))['classes'] == [name, '犬']
+
+def test_a_class_name_too_long_for_this_disk(small, tmp_path):
+    "255 characters are a name on Windows, and 765 bytes here"
+    folder = shutil.copytree(small[1], tmp_path/'model')
+    config(classes=['猫'*255, 'con'])(folder)
+    assert len(load_classifier(folder).dls.vocab[0]) == 255
+
+def test_labels_that_are_numbers(drawn, tmp_path):
+    files = sorted((drawn/'train').rglob('*.jpg'))
+    df = pd.DataFrame(dict(name=[f.relative_to(drawn).as_posix() for f in files], label=[int(f.parent.name == 'dogs') for f in files]))
+    dls = ImageDataLoaders.from_df(df, drawn, item_tfms=Resize(64, method='squish'), bs=8)
+    learn = vgg_learner(dls, arch=torchvision.models.squeezenet1_1, weights=None)
+    folder = save_classifier(learn, tmp_path/'model', scores=dict(accuracy=np.float32(0.5), photos=np.int64(3)), seed=np.int64(1))
+    assert list(load_classifier(folder).dls.vocab) == ['0', '1']
+    assert json.loads((folder/'config.json').read_text())['scores'] == dict(accuracy=0.5, photos=3)
+
+def test_a_network_of_ones_own_is_not_saved(drawn, tmp_path):
+    def tiny(pretrained): return torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3), torch.nn.AdaptiveAvgPool2d(1))
+    learn = vgg_learner(make_dls(drawn, size=64, bs=8), arch=tiny, weights=None)
+    with pytest.raises(ValueError, match="no architecture 'tiny'.*learn.export"): save_classifier(learn, tmp_path/'model')
 
 class Mark:
     "Runs code that leaves a mark when it is unpickled"

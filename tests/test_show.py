@@ -1,16 +1,21 @@
-"Pictures of results: the right photos in each view, and words instead of colour alone."
+"Pictures of results: the right photos in each view, words instead of colour alone, and names as they are."
+import io, shutil, warnings
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
 from fastai.vision.all import ClassificationInterpretation, resnet18
 
+
+from dogscats_course import lettering
 from dogscats_course.photos import open_photo
 from dogscats_course.data import make_dls
 from dogscats_course.learner import vgg_learner
-from dogscats_course.score import interpret, mistake_views, prediction_text, score, worst_predictions
+from dogscats_course.lettering import class_labels, drawable
+from dogscats_course.score import interpret, mistake_views, prediction_text, score, score_probs, worst_predictions
 from dogscats_course.cam import cam_maps, show_cam
-from dogscats_course.show import plot_calibration, plot_confusion, plot_history, show_mistakes
+from dogscats_course.show import plot_calibration, plot_confusion, plot_history, plots, show_mistakes
 
 def fake_probs(monkeypatch, probs):
     for module in ('score', 'cam', 'show'): monkeypatch.setattr(f'dogscats_course.{module}.class_probs', probs)
@@ -130,3 +135,114 @@ def test_history(learn):
     assert [len(l.get_xdata()) for l in loss.lines[:2]] == [3, 3] and len(loss.lines) == 3, 'two curves, and where the second fit begins'
     assert metric.get_legend().get_texts()[0].get_text() == 'accuracy'
     plt.close('all')
+
+# --- names, as people give them ---
+
+def drawn_texts():
+    "Draw the current figure, with no warning, and return its titles and headings"
+    fig = plt.gcf()
+    with warnings.catch_warnings():
+        warnings.simplefilter('error')
+        plt.savefig(io.BytesIO())
+    texts = [ax.get_title() for ax in fig.get_axes()] + [f.get_suptitle() for f in [fig, *fig.subfigs]]
+    plt.close(fig)
+    return list(filter(None, texts))
+
+LONG = [f'{"x"*90}{i}{"y"*90}' for i in (1, 2)]
+NAMES = [('Ba$$in', '$5-$10'), ('$a$', '$\\frac$'), ('_cat', 'a_b^{2}\\alpha'), ('گربه\u200cها', 'سگ\u200cها'), ('no\xa0break', 'wide\u3000space'),
+    ('<b>&amp;', '100%'), ('🐱', '👩\u200d🚒'), ('猫', 'กา'), ('two\nlines', 'bell\a'), LONG]
+
+@pytest.mark.parametrize('names', NAMES, ids=ascii)
+def test_names_are_drawn_as_they_are(sixteen, names):
+    sixteen.dls.vocab, labels = list(names), class_labels(names)
+    assert len(set(labels)) == 2 and all(len(label) < 50 for label in labels)
+    settings = dict(plt.rcParams)
+    plot_confusion(sixteen)
+    assert [t.get_text() for t in plt.gca().get_xticklabels()] == labels
+    drawn_texts()
+    show_mistakes(sixteen, n=1)
+    text = ' '.join(drawn_texts())
+    if names is not LONG: assert all(' '.join(label.split()) in ' '.join(text.split()) for label in labels)
+    show_cam(sixteen, n=1)
+    drawn_texts()
+    plots([np.zeros((8, 8))]*3, titles=[*names, None])
+    assert drawn_texts() == [drawable(n) for n in names]
+    assert dict(plt.rcParams) == settings
+
+def test_dollars_stay(sixteen):
+    sixteen.dls.vocab = ['Ba$$in', '$5-$10']
+    show_mistakes(sixteen, n=3)
+    titles = [ax.title for ax in plt.gcf().get_axes() if ax.get_title()]
+    assert 'actual: Ba$$in\npredicted: $5-$10 90 %' in [t.get_text() for t in titles] and not any(t.get_parse_math() for t in titles)
+    plt.close('all')
+
+def test_a_font_is_found_for_letters_that_the_chosen_one_lacks():
+    with plt.rc_context({'font.family': ['DejaVu Sans Display']}):  # it has next to no letters; DejaVu Sans has them
+        plots([np.zeros((8, 8))], titles=['снег'])
+    assert plt.gca().title.get_fontfamily()[0] == 'DejaVu Sans Display' and len(plt.gca().title.get_fontfamily()) > 1
+    assert drawn_texts() == ['снег']
+
+def test_where_no_font_is_found_names_are_still_told_apart(monkeypatch):
+    monkeypatch.setattr(lettering, '_installed', lambda: [])
+    lettering._fonts_for.cache_clear()
+    plots([np.zeros((8, 8))]*2, titles=['猫', '犬'])
+    assert drawn_texts() == ['\\u732b', '\\u72ac']
+    assert drawable(b'chat\xe9'.decode('utf-8', 'surrogateescape')) == 'chat\\udce9' and drawable('a\u3000b') == 'a b'
+    lettering._fonts_for.cache_clear()
+
+# --- odd results ---
+
+def test_a_diverged_model_is_reported():
+    with pytest.raises(ValueError, match='2 of 3 photos are not numbers .NaN.: the training has diverged'):
+        score_probs(torch.tensor([[.9, .1], [torch.nan]*2, [torch.nan, 0]]), torch.tensor([0, 1, 1]))
+
+def test_views_of_a_diverged_model(learn, monkeypatch):
+    fake_probs(monkeypatch, lambda learn: (torch.full((16, 2), torch.nan), torch.tensor([0]*8 + [1]*8)))
+    assert len(mistake_views(learn)) == 7
+    plot_confusion(learn)
+    plot_calibration(learn)
+    plt.close('all')
+
+def test_classes_without_validation_photos(sixteen, monkeypatch, capsys):
+    fake_probs(monkeypatch, lambda learn: (torch.tensor([[.1, .8, .1]]), torch.tensor([1])))
+    sixteen.dls.vocab = ['a', 'b', 'c']
+    assert interpret(sixteen).confusion_matrix().tolist() == [[0, 0, 0], [0, 1, 0], [0, 0, 0]] and not interpret(sixteen).most_confused()
+    interpret(sixteen).print_classification_report()
+    assert 'c       0.00' in capsys.readouterr().out
+    assert score(sixteen)['photos'] == 1 and worst_predictions(sixteen) == ([0], False)
+    for show in (plot_confusion, plot_calibration, show_mistakes): show(sixteen)
+    plt.close('all')
+
+def test_a_photo_that_has_gone_is_left_out(drawn, tmp_path, monkeypatch, capsys):
+    data = shutil.copytree(drawn, tmp_path/'pets')
+    learn = vgg_learner(make_dls(data, size=64, bs=8), weights='bundled')
+    fake_probs(monkeypatch, lambda learn: (torch.tensor([[.9, .1]]*16), torch.tensor([0]*8 + [1]*8)))
+    learn.dls.valid_ds.items[8].unlink()
+    learn.dls.valid_ds.items[9].write_bytes(b'no photo any more')
+    show_mistakes(learn, n=4)
+    titles = [' '.join(ax.get_title().split()) for ax in plt.gcf().get_axes()]
+    assert any('left out: there is no such file' in t for t in titles) and any('left out: not a photo' in t for t in titles)
+    assert all(len(ax.images) == ('left out' not in ax.get_title()) for ax in plt.gcf().get_axes() if ax.get_title())
+    show_cam(learn, n=4)
+    assert len(plt.gcf().get_axes()) == 4 and capsys.readouterr().out.count('is left out: ') == 2
+    for f in learn.dls.valid_ds.items[10:]: f.unlink()
+    with pytest.raises(ValueError, match='no photos to show'): show_cam(learn, n=4)
+    plt.close('all')
+
+def test_history_without_metrics(learn):
+    learn.metrics = []
+    learn.fit_head(1)
+    plot_history(learn)
+    assert drawn_texts() == ['loss', 'metrics on the validation photos']
+
+def test_photos_of_a_table(drawn):
+    import pandas as pd
+    from fastai.vision.all import ImageDataLoaders, Resize, ResizeMethod
+    files = [(p.relative_to(drawn).as_posix(), p.parent.name, p.parts[-3] == 'valid') for p in sorted(drawn.glob('*/*/*.jpg')) if p.parts[-3] != 'test']
+    dls = ImageDataLoaders.from_df(pd.DataFrame(files, columns=['file', 'label', 'is_valid']), path=drawn, valid_col='is_valid', bs=8,
+        item_tfms=Resize(64, method=ResizeMethod.Squish), num_workers=0)
+    learn = vgg_learner(dls, weights='bundled')
+    learn.fit_head(1)
+    for show in (show_mistakes, show_cam):
+        show(learn, n=2)
+        assert len([t for t in drawn_texts() if t.startswith(('actual', 'predicted'))]) >= 2

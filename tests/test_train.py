@@ -1,5 +1,5 @@
 "The whole training in one call, and the run folder that it writes."
-import json, re
+import io, json, re, shutil, sys
 
 import matplotlib.pyplot as plt
 import pandas as pd
@@ -61,6 +61,11 @@ def test_bad_input_is_reported_before_the_work(drawn, tmp_path):
     with pytest.raises(FileExistsError): train_classifier(drawn, size=64, out=tmp_path)
     with pytest.raises(ValueError, match='at least'): train_classifier(drawn, epochs=0)
     with pytest.raises(ValueError, match='at least'): train_classifier(drawn, fine_tune=-1)
+    for seed in (-1, 2**32, 1.5):
+        with pytest.raises(ValueError, match='seed must be'): train_classifier(drawn, seed=seed)
+    for size in (5000, 10**20):
+        with pytest.raises(ValueError, match='size must be at most'): train_classifier(drawn, size=size)
+    with pytest.raises(OSError, match='cannot be written to'): train_classifier(drawn, size=64, out=tmp_path/'mine.txt'/'run')
     with pytest.raises(LayoutError): train_classifier(tmp_path)
     assert [p.name for p in tmp_path.iterdir()] == ['mine.txt']
 
@@ -79,3 +84,36 @@ def test_on_the_photos(photos):
     some = range(0, n, n//100)
     plain = learn.get_preds(dl=learn.dls.test_dl([learn.dls.valid_ds.items[i] for i in some], bs=16))[0]
     assert (plain.argmax(1) != probs[list(some)].argmax(1)).sum() <= 1
+
+def test_a_folder_without_room_is_reported_before_the_work(drawn, tmp_path, monkeypatch):
+    resource = pytest.importorskip('resource')
+    monkeypatch.setattr('dogscats_course.train._train', None)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    (tmp_path/'mine').mkdir()
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
+    try:
+        for out in (tmp_path/'new'/'run', tmp_path/'mine'):
+            with pytest.raises(OSError, match='A run cannot be written to .*File too large.*: choose another folder'):
+                train_classifier(drawn, size=64, bs=8, fine_tune=0, out=out)
+    finally: resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert [p.name for p in tmp_path.rglob('*')] == ['mine'], 'an empty folder stays, and none is left behind'
+
+@pytest.mark.parametrize('problem', [KeyboardInterrupt, FileNotFoundError])
+def test_a_model_that_cannot_be_scored_is_kept(drawn, tmp_path, monkeypatch, capsys, problem):
+    def score(learn): raise problem
+    monkeypatch.setattr('dogscats_course.train.score', score)
+    with pytest.raises(problem): train_classifier(drawn, epochs=1, size=64, bs=8, fine_tune=0, out=tmp_path/'run')
+    assert 'without figures' in capsys.readouterr().out
+    load_classifier(tmp_path/'run'/'model')
+
+class Closed(io.StringIO):
+    def write(self, text): raise BrokenPipeError
+
+@pytest.mark.parametrize('stdout', [lambda: io.TextIOWrapper(io.BytesIO(), 'ascii'), lambda: io.TextIOWrapper(io.BytesIO(), 'cp1252'), Closed, lambda: None])
+def test_no_console_costs_a_run(drawn, tmp_path, monkeypatch, stdout):
+    monkeypatch.setattr('dogscats_course.report._figures', {})
+    for split in ('train', 'valid'):
+        for old, new in (('cats', 'Ba$$in'), ('dogs', '猫')): shutil.copytree(drawn/split/old, tmp_path/'d'/split/new)
+    monkeypatch.setattr(sys, 'stdout', stdout())
+    train_classifier(tmp_path/'d', epochs=1, size=64, bs=8, fine_tune=0, out=tmp_path/'run')
+    assert list(load_classifier(tmp_path/'run'/'model').dls.vocab) == ['Ba$$in', '猫'] and (tmp_path/'run'/'report.html').exists()
