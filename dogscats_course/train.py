@@ -15,7 +15,8 @@ from fastai.vision.all import Learner, no_random, num_distrib, rank_distrib
 
 from .about import duration, percent, versions
 from .atomic import check_new
-from .body import cached_body
+from .body import cached_body, dtype_for
+from .frozen import check_batches
 from .console import SafeOutput, path_text, say
 from .data import _check_number, dogscats, make_dls
 from .fastbody import has_bfloat16
@@ -46,7 +47,8 @@ def _sample(learn, bs):
 # %% ../nbs/63_train.ipynb #c11282aa
 def _forward_seconds(learn):
     "Return the seconds per photo that computing features takes"
-    body = cached_body(learn, learn.dls.valid).body
+    dtype = dtype_for(learn, len(learn.dls.train_ds))
+    body = cached_body(learn, learn.dls.valid, dtype).body
     with torch.no_grad(): return _seconds_per_photo(body, _sample(learn, 8))
 
 # %% ../nbs/63_train.ipynb #05d8c83a
@@ -65,7 +67,8 @@ def _device(learn): return torch.cuda.get_device_name() if learn.dls.device.type
 def _feature_estimate(learn):
     "Describe how long computing the features will take, and how many are cached"
     datasets = learn.dls.train_ds, learn.dls.valid_ds
-    total, new = sum(map(len, datasets)), sum(len(new_photos(learn, ds.items)) for ds in datasets)
+    total = sum(map(len, datasets))
+    new = sum(len(new_photos(learn, ds.items, training=i == 0)) for i, ds in enumerate(datasets))
     lines = []
     if new:
         wait = duration(new*_forward_seconds(learn))
@@ -91,6 +94,7 @@ def _train(learn, epochs, fine_tune):
         if words := _fine_tune_estimate(learn, fine_tune): say(words)
     on_gpu = learn.dls.device.type == 'cuda'
     if fine_tune is None: fine_tune = int(on_gpu)
+    if fine_tune: check_batches(learn)
     learn.fit_head(epochs)
     if fine_tune and on_gpu and num_distrib() > 1:
         with learn.distrib_ctx(sync_bn=False): learn.fine_tune(fine_tune)

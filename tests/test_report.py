@@ -54,6 +54,7 @@ def test_the_command_in_it_gives_the_same_result(browser, run, tmp_path):
     page.goto((run/'report.html').as_uri())
     args = vars(_parser().parse_args(shlex.split(page.inner_text('pre'))[1:]))
     assert args.pop('run').__name__ == '_train_command'
+    args.pop('debug')
     learn = train_classifier(args.pop('data'), **{**args, 'out': tmp_path/'again'})
     a, b = (json.loads((r/'metrics.json').read_text()) for r in (run, tmp_path/'again'))
     assert a['log_loss'] == b['log_loss'] and len(learn.history) == 2
