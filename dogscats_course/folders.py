@@ -25,18 +25,18 @@ def _is_folder(entry):
     try: return entry.is_dir()
     except OSError: return False  # a link that leads to itself
 
+def _entries(path):
+    "Return the folders and the files in `path`, each sorted, without those of the system"
+    with os.scandir(path) as entries: found = sorted((e.name, _is_folder(e)) for e in entries if _is_ours(e.name))
+    folders, files = ([Path(path)/name for name, is_folder in found if is_folder == wanted] for wanted in (True, False))
+    return folders, files
+
+# %% ../nbs/21_folders.ipynb #f5821486
 def subfolders(
     path, # a folder
 )->list: # their paths, sorted
     "Return the folders in `path`, without those of the system; raise `OSError` if it cannot be read"
-    with os.scandir(path) as entries: names = [e.name for e in entries if _is_ours(e.name) and _is_folder(e)]
-    return [Path(path)/name for name in sorted(names)]
-
-# %% ../nbs/21_folders.ipynb #f5821486
-def _files(path):
-    "Return the files in `path`, sorted, without those of the system"
-    with os.scandir(path) as entries: names = [e.name for e in entries if _is_ours(e.name) and not _is_folder(e)]
-    return [Path(path)/name for name in sorted(names)]
+    return _entries(path)[0]
 
 # %% ../nbs/21_folders.ipynb #ad96b15d
 def _ident(folder):
@@ -56,7 +56,7 @@ def files_below(
         try:
             if (ident := _ident(folder)) in seen: continue
             seen.add(ident)
-            files, inner = _files(folder), subfolders(folder)
+            inner, files = _entries(folder)
         except OSError as e:
             yield folder, file_reason(e)
             continue
@@ -69,7 +69,7 @@ def photos_below(
     recurse:bool=True, # also those in folders inside it
 )->list: # paths
     "Return the photos in `path`, sorted; raise `OSError` if it cannot be read"
-    files = [f for f, reason in files_below(path) if not reason] if recurse else _files(path)
+    files = [f for f, reason in files_below(path) if not reason] if recurse else _entries(path)[1]
     return sorted(filter(is_photo_name, files))
 
 # %% ../nbs/21_folders.ipynb #8c0dcda8

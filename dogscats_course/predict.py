@@ -27,9 +27,9 @@ from .head import head_probs
 def _photos_in(folder):
     "Return {path: '' or why it cannot be read} of the photos below `folder`; print what was not counted"
     found = dict(sorted(files_below(folder)))
-    other = [f for f, reason in found.items() if not (reason or is_photo_name(f))]
-    if other: say(f"In {folder}, not counted: {kinds(other)}.")
-    return {f: reason for f, reason in found.items() if f not in set(other)}
+    photos = {f: reason for f, reason in found.items() if reason or is_photo_name(f)}
+    if len(photos) < len(found): say(f"In {folder}, not counted: {kinds(f for f in found if f not in photos)}.")
+    return photos
 
 # %% ../nbs/60_predict.ipynb #dbbd69fe
 def _expand(paths):

@@ -7,14 +7,14 @@ __all__ = ['train_classifier']
 
 # %% ../nbs/63_train.ipynb #07523134
 import sys, tempfile, time
-from contextlib import contextmanager, redirect_stdout, suppress
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 
 import torch
 from fastai.vision.all import Learner, no_random, num_distrib, rank_distrib
 
 from .about import duration, percent, versions
-from .atomic import check_new
+from .atomic import check_new, new_parents
 from .body import cached_body, dtype_for
 from .frozen import check_batches
 from .console import SafeOutput, path_text, say
@@ -120,18 +120,13 @@ def _summary(metrics):
 # %% ../nbs/63_train.ipynb #aea1e39b
 def _check_writable(out, size=1):
     "Raise `OSError` unless a new folder `out` can be made that holds `size` bytes; leave everything as it was"
-    new = [d for d in (out, *out.absolute().parents) if not d.exists()]
     try:
         check_new(out)
-        out.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=out) as f: f.write(bytes(size))
+        with new_parents(out/'model'), tempfile.TemporaryFile(dir=out) as f: f.write(bytes(size))
     except FileExistsError: raise
     except OSError as e:
         reason = e.strerror or e
         raise OSError(f"A run cannot be written to {path_text(out)} ({reason}): choose another folder.") from None
-    finally:
-        with suppress(OSError):
-            for d in new: d.rmdir()
 
 # %% ../nbs/63_train.ipynb #885206d8
 def _check_can_be_saved(learn, out, seed):

@@ -154,7 +154,7 @@ def test_folders_that_are_not_used_are_told(tmp_path, capsys):
     odd.write(path/'train', {'loose.png': odd.saved(odd.picture(), 'png')})
     assert classes(path) == ['cats', 'dogs']
     said = capsys.readouterr().out
-    assert 'not used: extra' in said and 'not used: 1 photos that lie in no class folder' in said
+    assert 'not used: extra' in said and 'not used, because they lie in no class folder: 1 .png.' in said
 
 @pytest.mark.parametrize('around', ['PetImages', 'pets/inner', 'cats-vs-dogs'])
 def test_one_folder_too_deep(tmp_path, around):

@@ -19,7 +19,6 @@ from dogscats_course.publish import _photo_probs, make_app, model_card, write_sp
 from dogscats_course.share import load_classifier, save_classifier
 from dogscats_course.score import score
 import odd
-from hostile import bomb
 
 EXTRAS = 'gradio', 'onnx', 'onnxscript', 'onnxruntime'
 for name in EXTRAS: pytest.importorskip(name, reason="pip install 'dogscats_course[publish]'")
@@ -117,7 +116,7 @@ def test_drawn_pictures_to_try(browser, served, saved):
     page.close()
 
 def text_file(path): path.write_text('Dear Sir or Madam')
-def huge(path): path.write_bytes(bomb())
+def huge(path): path.write_bytes(odd.bomb())
 def half(path):
     draw_animal('cat').save(path)
     path.write_bytes(path.read_bytes()[:3000])

@@ -17,7 +17,6 @@ from dogscats_course.learner import vgg_learner
 from dogscats_course.predict import predict_files
 from dogscats_course.share import load_classifier, save_classifier
 import odd
-from hostile import bomb
 
 @pytest.fixture(scope='module')
 def saved(drawn, tmp_path_factory):
@@ -315,7 +314,7 @@ def test_two_thousand_files_of_which_fifty_are_bad(saved, drawn, tmp_path):
     learn, _ = saved
     good = sorted((drawn/'valid').rglob('*.jpg'))
     whole = good[0].read_bytes()
-    bad = [(b'', 'empty'), (b'Dear Sir or Madam', 'not a photo'), (whole[:len(whole)//2], 'damaged'), (b'<html>', 'not a photo'), (bomb(), 'memory')]
+    bad = [(b'', 'empty'), (b'Dear Sir or Madam', 'not a photo'), (whole[:len(whole)//2], 'damaged'), (b'<html>', 'not a photo'), (odd.bomb(), 'memory')]
     words = {}
     for i in range(2000):
         data, words[i] = bad[i//40 % 5] if i % 40 == 39 else (good[i % 16].read_bytes(), '')
