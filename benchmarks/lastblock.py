@@ -16,4 +16,5 @@ if __name__ == '__main__':
         pairs = [pair() for _ in range(a.pairs)]
     for p in pairs: p |= {f'{k}_ratio': round(p['plain'][k]/p['ours'][k], 2) for k in ('first', 'later')}
     summary = {k: ratios([p[k] for p in pairs]) for k in ('first_ratio', 'later_ratio')}
+    summary |= {k: ratios([p['ours'][k] for p in pairs]) for k in ('photos_a_second', 'part_of_peak')}
     save('lastblock', photos=a.size, bs=args['bs'], pairs=pairs, **summary)
