@@ -1,6 +1,6 @@
 """Give the lessons their badges and install cell, run them, and save their outputs: `make lessons`,
-or `python nbs/lessons.py 03_reading_mistakes` for one of them."""
-import argparse, base64, hashlib, io, json, os, re, sys, tempfile, time, tomllib
+or `python nbs/lessons.py 04_reading_mistakes` for one of them."""
+import argparse, base64, hashlib, io, json, os, re, sys, tempfile, time, tokenize, tomllib
 from pathlib import Path
 
 import nbformat
@@ -40,11 +40,21 @@ if find_spec('dogscats_course') is None:
         %pip install -q git+{repository}
     else: print('The package is not installed here: pip install git+{repository}')"""
 
-def prepared(nb, name):
-    "Return `nb` with new badges and a new install cell after its title"
-    title, *rest = (c for c in nb.cells if c.id not in ('badges', 'install'))
-    if title.cell_type != 'markdown' or not title.source.startswith('# '): raise ValueError('the first cell is not the title, `# ...`')
-    nb.cells = [title, new_markdown_cell(badges(name), id='badges'), new_code_cell(install, id='install'), *rest]
+def title(path): return nbformat.read(path, as_version=4).cells[0].source.partition('\n')[0].removeprefix('# ')
+
+def course_map(name, found):
+    "Return the text of the cell that lists the lessons of one language, this one in bold, and links its translations"
+    here = lambda n: os.path.relpath(found[n], found[name].parent).replace(os.sep, '/')
+    language, _, own = name.rpartition('/')
+    course = ' → '.join(f'**{title(f)}**' if n == name else f'[{title(f)}]({here(n)})' for n, f in found.items() if n.rpartition('/')[0] == language)
+    others = {n.rpartition('/')[0]: here(n) for n in found if n != name and n.rpartition('/')[2] == own}
+    return '\n\n'.join([course, *(f"[{ {'': 'In English', 'zh': '中文'}[k] }]({link})" for k, link in others.items())])
+
+def prepared(nb, name, found=None):
+    "Return `nb` with new badges, a new map of the lessons `found`, and a new install cell after its title"
+    first, *rest = (c for c in nb.cells if c.id not in ('badges', 'map', 'install'))
+    if first.cell_type != 'markdown' or not first.source.startswith('# '): raise ValueError('the first cell is not the title, `# ...`')
+    nb.cells = [first, new_markdown_cell(badges(name), id='badges'), new_markdown_cell(course_map(name, found or lessons()), id='map'), new_code_cell(install, id='install'), *rest]
     return nb
 
 # --- execution ---
@@ -119,30 +129,53 @@ def hashes(nb):
     "Return {cell id: hash of its code}; if it differs from the hash in outputs.json, the output is older than the code"
     return {c.id: hashlib.sha256(c.source.encode()).hexdigest()[:16] for c in code(nb)}
 
+# --- translations ---
+
+def bare(source):
+    "Return code without its comments, which a translation translates"
+    try: comments = [t for t in tokenize.generate_tokens(io.StringIO(source).readline) if t.type == tokenize.COMMENT]
+    except (tokenize.TokenError, SyntaxError): return source  # a magic
+    lines = source.split('\n')
+    for t in comments: lines[t.start[0] - 1] = t.line.rstrip('\n')[:t.start[1]]
+    return '\n'.join(l.rstrip() for l in lines if l.strip())
+
+def translated(nb, original):
+    "Return the translation `nb` with the outputs of the lesson `original`; raises `ValueError` if their code differs"
+    if differ := [a.id for a, b in zip(code(nb), code(original)) if bare(a.source) != bare(b.source)]: raise ValueError(f"the code of cells {', '.join(differ)} is not that of the lesson")
+    if len(code(nb)) != len(code(original)): raise ValueError('the lesson has more code cells, or fewer')
+    for a, b in zip(code(nb), code(original)): a.outputs, a.execution_count = b.outputs, b.execution_count
+    return nb
+
 # --- the command ---
 
-def make(name, path, tmp):
-    "Run a lesson and save its outputs; raise `ValueError`, and leave the file unchanged, if that fails"
-    nb, tmp = prepared(nbformat.read(path, as_version=4), name), Path(tmp)
+def executed(nb, tmp):
+    "Return `nb` with the outputs of a run; raise `ValueError` if it fails"
     with tempfile.TemporaryDirectory(dir=tmp) as own:  # features are computed again, pictures are drawn once for all lessons
         (cwd := Path(own)/'lesson').mkdir()
         try: client(nb, cwd).execute(env={**surroundings(tmp), 'XDG_CACHE_HOME': own})
         except (CellExecutionError, CellTimeoutError, DeadKernelError) as e: raise ValueError(str(e)) from None
-    if found := list(problems(tidied(nb))): raise ValueError('\n  '.join(found))
+    return tidied(nb)
+
+def make(name, found, tmp):
+    "Run a lesson, or give a translation the outputs of its lesson, and save it; raise `ValueError`, and leave the file unchanged, if that fails"
+    path, own = found[name], name.rpartition('/')[2]
+    nb = prepared(nbformat.read(path, as_version=4), name, found)
+    nb = executed(nb, Path(tmp)) if own == name or own not in found else translated(nb, nbformat.read(found[own], as_version=4))
+    if bad := list(problems(nb)): raise ValueError('\n  '.join(bad))
     path.write_text(cleaned(nb), encoding='utf-8', newline='\n')
     return hashes(nb)
 
 def main(argv=None, folder=folder):
     "Run the command line; return the exit status"
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('names', nargs='*', metavar='NAME', help='such as 03_reading_mistakes or zh/01_seven_lines; by default all lessons')
+    parser.add_argument('names', nargs='*', metavar='NAME', help='such as 04_reading_mistakes or zh/01_seven_lines; by default all lessons')
     found, names = lessons(folder), parser.parse_args(argv).names
     if unknown := [n for n in names if n not in found]: parser.error(f"there is no lesson {', '.join(unknown)}: choose from {', '.join(found)}")
     index, bad = folder/'outputs.json', 0
     with tempfile.TemporaryDirectory(prefix='lessons_') as tmp:
         for name in names or found:
             start = time.time()
-            try: new = make(name, found[name], tmp)
+            try: new = make(name, found, tmp)
             except ValueError as e:
                 bad += 1
                 print(f'{name}: not saved: {e}', file=sys.stderr, flush=True)
