@@ -2,7 +2,7 @@
 
 nbdev processes the notebooks into _proc, and Quarto renders them there. If Quarto is not installed, smalldocs renders
 them, and `mend` adds what smalldocs leaves out."""
-import argparse, ast, base64, hashlib, importlib, inspect, json, os, re, shutil, sys
+import argparse, ast, base64, hashlib, importlib, inspect, json, os, re, shutil, sys, tempfile
 from copy import deepcopy
 from functools import partial, reduce
 from http.server import HTTPServer, SimpleHTTPRequestHandler
@@ -21,6 +21,7 @@ from PIL import Image
 
 root = Path(__file__).resolve().parent.parent
 nbs, proc, out = root/'nbs', root/'_proc', root/'_docs'
+outside = dict(changelog='CHANGELOG.md', contributing='CONTRIBUTING.md', zh_index='README.zh.md')  # pages made from files outside nbs
 
 # --- nbdev's processing of the notebooks, and a little more ---
 
@@ -44,8 +45,9 @@ class own_markdown(Processor):
         folder = Path(self.nb.path_).resolve().parent
         file = (folder/m[1]).resolve()
         if nbs in file.parents or not file.exists(): return m[1]
-        page = nbs/f'{file.stem.lower()}.qmd'
-        return Path(os.path.relpath(page, folder)).as_posix() if page.exists() else f'{get_config().git_url}/blob/main/{file.relative_to(root).as_posix()}'
+        name = file.relative_to(root).as_posix()
+        page = next((nbs/f'{k}.qmd' for k, v in outside.items() if v == name), None)
+        return Path(os.path.relpath(page, folder)).as_posix() if page else f'{get_config().git_url}/blob/main/{name}'
 
 class quoted_words(Processor):
     "Quote alternative text, which may contain a colon that YAML would misread"
@@ -119,13 +121,13 @@ def know_names():
 # the reference, in the order of a reader's interest: the internals come last
 chapters = {'Start here': 'vgg16 train',
             'Data': 'data layout splits folders photos weights draw',
-            'The learner': 'learner head frozen',
-            'Looking at results': 'score show cam',
-            'Using and sharing': 'predict share report onnx_file publish',
-            'Tools': 'duplicates clean plan ensemble kaggle',
-            'The course and the command': 'course cli',
-            'What lies underneath': 'lettering items features cache body fastbody processes memory console plain atomic about',
-            'How the pictures are drawn': 'drawing.pen drawing.fur drawing.faces drawing.scenes drawing.poses'}
+            'The learner': 'learner head last_block frozen stages estimate checkpoint',
+            'Looking at results': 'score show cam familiarity slider quiz',
+            'Using and sharing': 'predict share report page publish card onnx_file',
+            'Tools': 'compare duplicates clean plan ensemble kaggle',
+            'The course and the command': 'measured course cli',
+            'What lies underneath': 'lettering archs items block features cache body fastbody grids processes memory console plain known atomic about',
+            'How the pictures are drawn': 'drawing.pen drawing.fur drawing.faces drawing.heads drawing.scenes drawing.poses drawing.choices'}
 
 def notebooks(folder=nbs, files='[0-9]*.ipynb'): return sorted(f for f in folder.glob(files) if not f.parent.name.startswith('.'))
 
@@ -181,14 +183,54 @@ def commands():
         return [q for p in below for q in leaves(p)] if below else [parser]
     return '\n'.join(f'## {p.prog}\n\n```\n{p.format_help().strip()}\n```\n' for p in leaves(_parser()))
 
+# --- the pages that are made from files outside nbs ---
+
+def brought_in(file):
+    "Return the text of a file outside nbs, with the links that it needs inside; of a README without what its page has already"
+    text = file.read_text(encoding='utf-8').replace('](nbs/', '](')
+    if not file.name.startswith('README'): return text
+    text = re.sub(r'^# .*\n+(> .*\n+)?(\[\w+\]\(README[^)]*\)\n+)?', '', text)  # title, description, the other language
+    text = re.sub(r'^!\[([^\]"]+)\](\([^)]+\))$', r'![]\2{fig-alt="\1"}', text, flags=re.M)
+    pages = {name: f'{k}.qmd' for k, name in outside.items()}
+    return re.sub(r'(?<=\]\()([A-Z.]+(?:\.md)?)(?=\))', lambda m: pages.get(m[1], f'{get_config().git_url}/blob/main/{m[1]}'), text)
+
+# --- the classifier to try ---
+
+frame = """```{{=html}}
+<p><button id="load" class="btn btn-primary" type="button">Load the classifier ({megabytes:.0f} MB)</button></p>
+<script>
+document.getElementById('load').onclick = e => {{
+  const frame = document.createElement('iframe');
+  Object.assign(frame, {{src: '{file}', title: 'The classifier', allow: 'camera'}});
+  frame.style = 'width: 100%; height: 60rem; border: 1px solid var(--bs-border-color); border-radius: .5rem';
+  frame.onload = () => new ResizeObserver(([o]) => frame.style.height = `${{o.target.scrollHeight + 4}}px`).observe(frame.contentDocument.documentElement);
+  e.target.replaceWith(frame);
+}};
+</script>
+```
+"""
+
+def classifier(file):
+    "Write the classifier of lesson 1 to `file` as a page; return the Markdown that shows it on the site, or says why it is not there"
+    from dogscats_course.all import dogscats, draw_animal, make_dls, set_seed, vgg_learner, write_page
+    set_seed(42)
+    drawn = [draw_animal(species, size=320, seed=seed) for seed in range(901, 907) for species in ('cat', 'dog')]
+    try:
+        learn = vgg_learner(make_dls(dogscats('drawn')), weights='bundled')
+        with learn.no_bar(), learn.no_logging(): learn.fit_head(5)
+        write_page(learn, file, title='Cat or dog?', examples=drawn)
+    except (ImportError, ConnectionError) as e: return f'This build of the site lacks it: {e}\n'
+    return frame.format(megabytes=file.stat().st_size/1e6, file=f'try/{file.name}')
+
 # --- the yml files ---
 
 def sidebar():
     "Return the pages in their order; a new lesson is included as soon as its notebook exists"
     parts = [dict(section=chapter, contents=[dict(text=n, href=f.name) for n, f in modules.items()])
              for chapter, modules in reference().items()]
-    lessons = [f.relative_to(nbs).as_posix() for f in notebooks(files='lessons/*.ipynb') + notebooks(files='lessons/zh/*.ipynb')]
-    return [dict(text='Home', href='index.ipynb'), 'install.qmd', dict(section='Lessons', href='lessons/index.qmd', contents=lessons),
+    lessons, chinese = ([f.relative_to(nbs).as_posix() for f in notebooks(files=files)] for files in ('lessons/*.ipynb', 'lessons/zh/*.ipynb'))
+    course = dict(section='Lessons', href='lessons/index.qmd', contents=[*lessons, dict(section='中文课程', contents=chinese), 'words.qmd'])
+    return [dict(text='Home', href='index.ipynb'), 'zh_index.qmd', 'install.qmd', 'zh_install.qmd', 'try.qmd', course,
             dict(section='Reference', href='reference.qmd', contents=[*parts, 'command.qmd']),
             *(f.name for f in notebooks(files='[a-z]*.ipynb') if f.stem != 'index'), 'faq.qmd', 'changelog.qmd', 'contributing.qmd']
 
@@ -214,7 +256,23 @@ def shown_size(file):
     with Image.open(file) as im: return [round(n*96/max(96, im.info.get('dpi', [96])[0])) for n in im.size]
 
 landmarks = {'nav.navbar': 'Site', '.quarto-secondary-nav': 'Menu', '#quarto-sidebar': 'Pages', '#quarto-margin-sidebar': 'This page',
-             '#TOC': 'On this page', '.page-navigation': 'Previous and next page'}
+             '#TOC': 'On this page', '.page-navigation': 'Previous and next page', '.listing-pagination': 'Pages of this list'}
+
+# the frame of a page in Chinese
+chinese = {'Lessons': '课程', 'Reference': '参考', 'Install': '安装', 'FAQ': '常见问题', 'Home': 'English', 'Try it': '试一试', 'Words': '词汇', 'Search': '搜索',
+           'On this page': '本页内容', 'Edit this page': '编辑本页', 'Report an issue': '报告问题', 'Changelog': '更新日志', 'Contributing': '参与贡献', 'Site': '网站',
+           'Menu': '菜单', 'Pages': '页面', 'This page': '本页', 'Previous and next page': '上一页和下一页', 'Toggle navigation': '打开菜单',
+           'Toggle sidebar navigation': '打开页面列表', 'breadcrumb': '位置', 'Copy to Clipboard': '复制', 'Copied!': '已复制', 'Code': '代码',
+           "Apache-2.0. The filters of VGG16 are the work of Oxford’s Visual Geometry Group, CC BY 4.0.": 'Apache-2.0。VGG16 的滤波器出自牛津大学视觉几何组，CC BY 4.0。'}
+frame_parts = 'nav, footer, #quarto-search, #quarto-margin-sidebar, .toc-actions'
+
+def in_chinese(soup):
+    "Translate the frame of a page: the texts and labels round its content"
+    for part in soup.select(frame_parts):
+        for text in part.find_all(string=lambda t: t.strip() in chinese): text.replace_with(text.replace(text.strip(), chinese[text.strip()]))
+        for o in [part, *part.find_all(True)]:
+            for k in ('aria-label', 'placeholder', 'title'):
+                if o.get(k) in chinese: o[k] = chinese[o[k]]
 
 def mend(page):
     "Add what a page of smalldocs lacks"
@@ -238,8 +296,9 @@ def mend(page):
         a.name = 'button'
         a['type'] = 'button'
         del a['role']
-    for a in soup.select('a.toc-action[href*="/edit/"]'):  # pages that are made from a file outside nbs
-        if page.stem in ('changelog', 'contributing'): a['href'] = f"{get_config().git_url}/edit/main/{page.stem.upper()}.md"
+    for a in soup.select('a.toc-action[href*="/edit/"]'):
+        if page.stem in outside: a['href'] = f'{get_config().git_url}/edit/main/{outside[page.stem]}'
+    if soup.html.get('lang', '').startswith('zh'): in_chinese(soup)
     page.write_text(str(soup), encoding='utf-8')
 
 def smalldocs():
@@ -267,14 +326,19 @@ def build(quarto):
     serve.FilterDefaults = Filter
     serve.proc_nbs(nbs, n_workers=0, force=True, skip_file_re=r'^[_.]|\.py$')
     texts = dict(names=names(), commands=commands())
-    for k in ('changelog', 'contributing'):  # files outside nbs, whose links lead into it
-        texts[k] = (root/f'{k.upper()}.md').read_text(encoding='utf-8').replace('](nbs/', '](')
+    texts |= {k: brought_in(root/name) for k, name in outside.items()}
+    made = Path(tempfile.mkdtemp())/'classifier.html'
+    texts['try'] = classifier(made)
     for k, text in texts.items(): (proc/f'_{k}.md').write_text(text, encoding='utf-8')
     problems = (render_quarto(proc, proc/out.name) or []) if quarto else smalldocs()
     shutil.rmtree(out, ignore_errors=True)
     (proc/out.name).rename(out)
     if not quarto:
         for page in out.rglob('*.html'): mend(page)
+    if made.exists():
+        (out/'try').mkdir()
+        shutil.copy(made, out/'try')
+    shutil.rmtree(made.parent)
     return problems
 
 def main(argv=None):

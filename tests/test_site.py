@@ -49,8 +49,8 @@ def site():
 
 @pytest.fixture(scope='module')
 def pages(site):
-    "{address: page} of the site"
-    return {f.relative_to(site).as_posix(): BeautifulSoup(f.read_text(encoding='utf-8'), 'html.parser') for f in sorted(site.rglob('*.html'))}
+    "{address: page} of the site; the classifier to try is none of them"
+    return {f.relative_to(site).as_posix(): BeautifulSoup(f.read_text(encoding='utf-8'), 'html.parser') for f in sorted(site.rglob('*.html')) if f.parent.name != 'try'}
 
 def test_every_notebook_has_its_page(pages):
     for f in [*(root/'nbs').glob('*.ipynb'), *(root/'nbs/lessons').rglob('[0-9]*.ipynb')]:
@@ -98,15 +98,6 @@ def address(site):
         yield f'http://localhost:{server.server_port}/'
         server.shutdown()
 
-@pytest.fixture(scope='module')
-def axe(tmp_path_factory):
-    "The script that checks the accessibility of a page"
-    if not (npm := shutil.which('npm')): pytest.skip('no npm on this machine to install axe-core (Debian: apt-get install npm)')
-    path = tmp_path_factory.mktemp('axe')
-    r = subprocess.run([npm, 'install', '--no-audit', '--no-fund', '--prefix', path, 'axe-core@4'], capture_output=True, text=True)
-    if r.returncode: pytest.skip(f'npm could not install axe-core: {r.stderr[-200:]}')
-    return (path/'node_modules/axe-core/axe.min.js').read_text(encoding='utf-8')
-
 @pytest.mark.parametrize('width, scheme', [(1300, 'light'), (390, 'light'), (1300, 'dark'), (390, 'dark')])
 def test_every_page(browser, address, pages, axe, width, scheme):
     context, wrong = browser.new_context(viewport=dict(width=width, height=900), color_scheme=scheme), []
@@ -150,9 +141,11 @@ def test_the_menus_on_a_phone(page, address):
     page.goto(address + 'index.html')
     assert not page.locator('.navbar-nav', has_text='Lessons').is_visible()
     page.locator('.navbar-toggler').click()
+    page.locator('.navbar-collapse.show').wait_for()  # a click while the menu unfolds goes beside the link
     page.locator('.navbar-nav a', has_text='Lessons').click()
     page.wait_for_url('**/lessons/**')
     page.locator('.quarto-btn-toggle').click()
+    page.locator('#quarto-sidebar.show').wait_for()
     link = page.locator('#quarto-sidebar a', has_text='FAQ')
     link.scroll_into_view_if_needed()
     link.click()
@@ -173,3 +166,16 @@ def test_by_keyboard(page, address):
     page.goto(address + 'index.html')
     for _ in range(3): page.keyboard.press('Tab')
     assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == 'solid'
+
+def test_the_classifier_is_loaded_when_asked(page, address, site):
+    if not (site/'try/classifier.html').exists(): pytest.skip(BeautifulSoup((site/'try.html').read_text(encoding='utf-8'), 'html.parser').find(string=re.compile('This build of the site lacks it')))
+    asked = []
+    page.on('request', lambda r: asked.append(r.url))
+    page.goto(address + 'try.html')
+    assert not any('classifier' in u for u in asked)
+    page.locator('#load').click()
+    frame = page.frame_locator('iframe')
+    frame.locator('#examples button').nth(11).click()
+    frame.locator('#bars li').first.wait_for(timeout=120_000)
+    assert frame.locator('#label').inner_text() in ('cats', 'dogs')
+    assert [u for u in asked if not u.startswith((address, 'data:', 'blob:'))] == []
