@@ -17,6 +17,8 @@ import numpy as np, pandas as pd, torch
 from platformdirs import user_cache_path
 
 from .console import say
+from .grids import forget_grids
+from .known import forget_files
 
 # %% ../nbs/33_cache.ipynb #301314bb
 def cache_folder()->Path: # it may not exist yet
@@ -224,7 +226,9 @@ def cache_table()->pd.DataFrame: # key (its first 8 digits), photos, megabytes, 
 
 # %% ../nbs/33_cache.ipynb #1eaaf844
 def clear_features():
-    "Remove all features from the cache"
+    "Remove all features from the cache, and what is known of the photos' files"
+    forget_files()
+    forget_grids()
     for folder in cache_folder().glob('*'):
         for f in _row_files(folder):
             try: f.unlink(missing_ok=True)

@@ -32,6 +32,7 @@ def _last_maps(body):
 def _batch_maps(grad_cam, x, classes):
     "Return the maps of a batch, N×H×W, each with 1 as its greatest value (an empty map stays empty)"
     small = grad_cam.attribute(x, target=classes, relu_attributions=True).detach()
+    if small.dim() != 4: raise ValueError("This network cannot show where it looks: its body gives no maps.")
     maps = LayerAttribution.interpolate(small, tuple(x.shape[-2:]), interpolate_mode='bilinear')[:, 0]
     return maps/maps.amax((1, 2), keepdim=True).clamp(min=1e-8)
 

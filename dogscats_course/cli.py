@@ -108,38 +108,53 @@ def _point_latest(run):
     with suppress(OSError), atomic_file(latest, overwrite=True) as tmp:
         tmp.symlink_to(run.name, target_is_directory=True)
 
+# %% ../nbs/90_cli.ipynb #3b391114
+def _say_run(run):
+    "Point `latest` to a run that is complete, and print where it is"
+    _point_latest(run)
+    say(f'Model, figures, predictions and pictures of its mistakes: {run}')
+
 # %% ../nbs/90_cli.ipynb #e64cb3b7
 def _train_command(args):
     import matplotlib
     matplotlib.use('Agg')  # pictures go to files: no screen is needed
     from fastai.vision.all import rank_distrib
-    from dogscats_course.train import train_classifier
-    options = {k: v for k, v in vars(args).items() if k not in ('run', 'debug', 'data', 'out')}
+    from dogscats_course.train import resume_training, train_classifier
+    options = {k: v for k, v in vars(args).items() if k not in ('run', 'debug', 'out', 'resume')}
+    if args.resume:
+        resume_training(args.resume, **options)
+        return _say_run(Path(args.resume))
     with nullcontext() if rank_distrib() else _run_folder(args.out) as run:
-        train_classifier(args.data, out=run, **options)
-        if not run: return
-        _point_latest(run)
-        say(f'Model, figures, predictions and pictures of its mistakes: {run}')
+        train_classifier(options.pop('data', 'drawn'), out=run, **options)
+        if run: _say_run(run)
 
 # %% ../nbs/90_cli.ipynb #e2f975a2
 def _add_train(commands):
     train = _command(commands, 'train', _train_command, 'Train a classifier and write a run folder.',
                      'dogscats train ~/photos --epochs 5 --limit 500')
+    train.argument_default = argparse.SUPPRESS
     option = train.add_argument
-    option('data', nargs='?', type=_data, default='drawn', metavar='DATA',
+    option('data', nargs='?', type=_data, default=argparse.SUPPRESS, metavar='DATA',
            help='drawn (default), sample, full, or a folder of photos: with train and valid, or one folder per class')
-    option('--epochs', type=_number(1, 100_000), default=5, metavar='N', help='epochs of the head (default 5)')
+    option('--epochs', type=_number(1, 100_000), metavar='N', help='epochs of the head (default 5)')
+    option('--last-block', type=_number(0, 100_000), metavar='N',
+           help="epochs of the network's last block after that: more accurate, in minutes on a CPU (default 0)")
     option('--fine-tune', type=_number(0, 100_000), metavar='N',
-           help='epochs of the whole network after that (default: 1 on a GPU, 0 on a CPU)')
-    option('--weights', type=_weights, default='auto', help='auto (default), bundled, imagenet, none, or a file')
-    option('--size', type=_number(32, 4096, ' (for which one photo takes 4 GB of memory)'), default=224,
+           help='epochs of the whole network after that (default: 0 on a CPU, 1 on a GPU unless --last-block)')
+    option('--best', action='store_true', help='choose --last-block and --fine-tune by the machine and the photos')
+    option('--arch', metavar='NAME',
+           help="the network: a name of torchvision's, or of timm's if that is installed (default vgg16_bn)")
+    option('--weights', type=_weights, help='auto (default), bundled, imagenet, none, or a file')
+    option('--size', type=_number(32, 4096, ' (for which one photo takes 4 GB of memory)'),
            metavar='PIXELS', help='pixels per side (default 224)')
-    option('--bs', type=_number(1), default=64, metavar='N', help='photos per batch (default 64)')
-    option('--seed', type=_number(0, 2**32 - 1), default=42, metavar='N',
+    option('--bs', type=_number(1), metavar='N', help='photos per batch (default 64)')
+    option('--seed', type=_number(0, 2**32 - 1), metavar='N',
            help='determines the split, the order and the initial head (default 42)')
     option('--limit', type=_number(1), metavar='N', help='at most N photos per class and split, for a quick try')
     option('--out', type=_new_path, default='runs', metavar='FOLDER',
            help='where the run folder is created (default runs)')
+    option('--resume', type=_one_path, default=None, metavar='RUN',
+           help='go on with a run that was stopped after its head was trained')
 
 # %% ../nbs/90_cli.ipynb #bd957091
 def _check_csv(file):
@@ -156,19 +171,23 @@ def _check_csv(file):
 def _write_csv(predictions, file):
     "Write the table of `predict_files`, and print how many photos of each class it has"
     from dogscats_course.atomic import atomic_file
+    from dogscats_course.familiarity import UNLIKE
     try:
         with atomic_file(file) as tmp: predictions.to_csv(tmp, index=False)
     except OSError:
         _print_predictions(predictions)
         raise
     counts = ', '.join(f'{n} {c}' for c, n in predictions.label.value_counts().items())
+    warned = (predictions.warning != '').sum()
+    if warned: counts += f'; {warned} of them {UNLIKE}'
     say(f"{len(predictions)} photos: {counts}. Written to {file}")
 
 # %% ../nbs/90_cli.ipynb #f0eb2f95
 def _print_predictions(predictions):
     "Print the table of `predict_files`, with probabilities in per cent"
     from dogscats_course.about import percent
-    if not predictions.error.any(): predictions = predictions.drop(columns='error')
+    empty = [c for c in ('warning', 'error') if not predictions[c].any()]
+    predictions = predictions.drop(columns=['familiarity', *empty])  # the warning tells what the number means
     formatters = {c: partial(percent, digits=1) for c in predictions.select_dtypes('number')}
     say(predictions.fillna({'label': ''}).to_string(index=False, formatters=formatters, na_rep=''))
 
@@ -195,6 +214,58 @@ def _add_predict(commands):
     option('photos', nargs='+', type=_paths, metavar='PHOTOS',
            help='photos, folders of photos, or patterns such as "*.jpg"')
     option('--csv', type=_new_path, metavar='FILE', help='write one row per photo to FILE instead of printing a table')
+
+# %% ../nbs/90_cli.ipynb #31348302
+def _publish_files(args):
+    "Write the files and folders that `args` name"
+    from dogscats_course.onnx_file import check_dest, export_onnx
+    from dogscats_course.page import write_page
+    from dogscats_course.publish import write_space
+    for file in filter(None, (args.page, args.onnx, args.card)): check_dest(Path(file))
+    if args.page: write_page(args.model, args.page, title=args.title, runtime=args.runtime, cdn=args.cdn)
+    if args.onnx: export_onnx(args.model, args.onnx, small=True)
+    if args.card: _write_card(args)
+    if args.space: say(f'The Space is in {write_space(args.model, args.space, title=args.title)}')
+
+def _write_card(args):
+    from dogscats_course.atomic import atomic_file
+    from dogscats_course.card import model_card
+    card = model_card(args.model, title=args.title)
+    with atomic_file(args.card) as tmp: tmp.write_text(card, encoding='utf-8')
+    say(f'The card is in {args.card}')
+
+# %% ../nbs/90_cli.ipynb #c5fd00bd
+def _serve_app(model, title):
+    "Serve a classifier as a page of this machine until Ctrl-C"
+    from dogscats_course.publish import make_app
+    app = make_app(model, title=title)
+    try:
+        _, url, _ = app.launch(share=False, quiet=True, prevent_thread_lock=True)
+        say(f'The page is at {url} until Ctrl-C.')
+        while True: time.sleep(1)
+    finally: app.close(verbose=False)
+
+# %% ../nbs/90_cli.ipynb #4f1667a0
+def _publish_command(args):
+    if not any((args.page, args.onnx, args.space, args.card, args.app)):
+        raise ValueError("Say what to make: --page, --onnx, --space, --card or --app.")
+    _publish_files(args)
+    if args.app: _serve_app(args.model, args.title)
+
+def _add_publish(commands):
+    publish = _command(commands, 'publish', _publish_command, 'Make something of a classifier that others can use.',
+                       'dogscats publish runs/latest/model --page cats.html')
+    option = publish.add_argument
+    option('model', type=_one_path, metavar='MODEL', help='folder of a saved classifier, such as runs/latest/model')
+    option('--page', type=_new_path, metavar='FILE', help='one HTML file that runs it in any browser, with a camera')
+    option('--onnx', type=_new_path, metavar='FILE', help='an ONNX file, for other programs')
+    option('--space', type=_new_path, metavar='FOLDER', help='a folder that Hugging Face runs as a web page')
+    option('--card', type=_new_path, metavar='FILE', help='a model card in Markdown')
+    option('--app', action='store_true', help='serve it as a web page of this machine, until Ctrl-C')
+    option('--title', metavar='TEXT', help='heading of the page, the card and the Space (default: the classes)')
+    option('--cdn', action='store_true', help='with --page: a smaller file, which gets its runtime from a content network')
+    option('--runtime', type=_one_path, metavar='FOLDER',
+           help='with --page: folder dist of the npm package onnxruntime-web (default: npm fetches it, once)')
 
 # %% ../nbs/90_cli.ipynb #6395fad9
 def _print_layout(path):
@@ -353,7 +424,7 @@ def _parser():
     parser.add_argument('--version', action='version', version=f'dogscats {__version__}')
     parser.add_argument('--debug', action='store_true', help='if there is an error, show where in the program')
     commands = parser.add_subparsers(required=True, metavar='COMMAND')
-    for add in (_add_train, _add_predict, _add_data, _add_lessons, _add_doctor): add(commands)
+    for add in (_add_train, _add_predict, _add_publish, _add_data, _add_lessons, _add_doctor): add(commands)
     return parser
 
 # %% ../nbs/90_cli.ipynb #407ee485

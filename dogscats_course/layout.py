@@ -15,7 +15,8 @@ import pandas as pd
 from fastcore.all import defaults, delegates, groupby
 
 from .console import progress, say
-from .photos import file_reason, is_photo_name, photo_error
+from .known import KnownFiles
+from .photos import check_photo, file_reason, is_photo_name
 from .folders import LayoutError, files_below, folder_class, has_photos, kinds, photos_below, subfolders
 from .splits import holds_classes, other_folders, say_splits, split_folders, split_of
 
@@ -199,10 +200,18 @@ def _size(file):
 def errors_of(
     files, # paths
 )->list: # '' for a good photo, else why it cannot be opened
-    "Open each file as a photo, on all cores"
-    with ThreadPoolExecutor(defaults.cpus) as pool:
-        errors = pool.map(photo_error, files)
-        return list(progress(errors, total=len(files)) if len(files) > 2000 else errors)
+    "Open each file as a photo, on all cores, unless it is known to be one"
+    files = list(files)
+    errors, known = ['']*len(files), KnownFiles(files)
+    new = [i for i, hash in enumerate(known.hashes) if hash is None]
+    try:
+        with ThreadPoolExecutor(defaults.cpus) as pool:
+            checks = pool.map(check_photo, [files[i] for i in new])
+            for i, photo in zip(new, progress(checks, total=len(new)) if len(new) > 2000 else checks):
+                errors[i] = photo.error
+                if not photo.error: known.add(i, photo.hash)
+    finally: known.save()
+    return errors
 
 # %% ../nbs/23_layout.ipynb #f6d68ebb
 def checked_photos(

@@ -94,4 +94,8 @@ def lettering(
     "Let matplotlib draw texts as they are, for a block of code: no formulas, and fonts that have all their letters"
     families, _ = _fonts_for(_missing(filter(None, texts)))
     family = [*L(plt.rcParams['font.family']), *families]
-    with plt.rc_context({'text.parse_math': False, 'text.usetex': False, 'font.family': family}): yield
+    ours = {'text.parse_math': False, 'text.usetex': False, 'font.family': family}
+    theirs = {k: plt.rcParams[k] for k in ours}  # rc_context would also undo a notebook's own, set at its first figure
+    plt.rcParams.update(ours)
+    try: yield
+    finally: plt.rcParams.update(theirs)

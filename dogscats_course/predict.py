@@ -10,6 +10,7 @@ import math, os
 from functools import partial
 from itertools import islice
 from pathlib import Path
+from typing import NamedTuple
 
 import pandas as pd
 from PIL import Image
@@ -21,6 +22,7 @@ from .photos import PhotoError, is_photo_name, photo_error
 from .folders import files_below, kinds
 from .data import Photo
 from .body import iter_features
+from .familiarity import UNLIKE
 from .head import head_probs
 
 # %% ../nbs/60_predict.ipynb #2ba6e864
@@ -49,46 +51,66 @@ def _tolerant_dl(learn, files):
     dl = learn.dls.test_dl(files)
     return dl.new(create_item=partial(_photo_or_blank, dl.dataset))
 
+# %% ../nbs/60_predict.ipynb #2c563bfe
+class _Answer(NamedTuple):
+    "What is said of a photo"
+    probs:list # of each class
+    familiarity:float=math.nan # a cosine, if it is known
+    warning:str='' # if the photo is unlike the training photos
+
+def _answers(learn, known, x):
+    "Return an answer for each row of features; `known` is the Learner's familiarity, or None"
+    probs = head_probs(learn, x).tolist()
+    if not known: return list(map(_Answer, probs))
+    def warning(f): return UNLIKE if f < known.threshold else ''
+    return [_Answer(p, f, warning(f)) for p, f in zip(probs, known.of(x).tolist())]
+
 # %% ../nbs/60_predict.ipynb #0e8e4d60
-def _file_probs(learn, files):
-    "Return {file: probabilities} of those of `files` that can be opened"
-    waiting, probs = iter(files), {}
+def _file_answers(learn, known, files):
+    "Return {file: answer} of those of `files` that can be opened"
+    waiting, answers = iter(files), {}
     for x, opened in iter_features(learn, _tolerant_dl(learn, files)):
         batch = islice(waiting, len(x))  # the next files: the iterator remembers where the last batch ended
-        rows = zip(batch, head_probs(learn, x).tolist(), opened.tolist())
-        probs.update((f, p) for f, p, ok in rows if ok)
-    return probs
+        rows = zip(batch, _answers(learn, known, x), opened.tolist())
+        answers.update((f, a) for f, a, ok in rows if ok)
+    return answers
 
 # %% ../nbs/60_predict.ipynb #be2e19dd
-def _shared_probs(learn, files):
-    "Return {file: probabilities} as `_file_probs`, computed by all processes together and known to each"
+def _shared_answers(learn, known, files):
+    "Return {file: answer} as `_file_answers`, computed by all processes together and known to each"
     mine = files[rank_distrib()::max(1, num_distrib())]
-    found = _file_probs(learn, mine) if mine else {}
+    found = _file_answers(learn, known, mine) if mine else {}
     return dict(gather_objects(list(found.items())))
 
 # %% ../nbs/60_predict.ipynb #b593c114
 def _columns(vocab):
     "Return the table's column names, all of them different"
-    same = {'file', 'label', 'error'} & set(vocab)
-    return ['file', 'label', *(f'{c}_probability' if same else c for c in vocab), 'error']
+    same = {'file', 'label', 'familiarity', 'warning', 'error'} & set(vocab)
+    return ['file', 'label', *(f'{c}_probability' if same else c for c in vocab), 'familiarity', 'warning', 'error']
 
 # %% ../nbs/60_predict.ipynb #01a689dc
-def _row(file, probs, vocab, reason=''):
-    "Return the table's row for `file`; `probs` is None if it could not be opened, for `reason` if that is known"
-    if probs is not None: return str(file), vocab[probs.index(max(probs))], *probs, ''
+def _row(file, answer, vocab, reason=''):
+    "Return the table's row for `file`; `answer` is None if it could not be opened, for `reason` if that is known"
+    if answer is not None:
+        best = answer.probs.index(max(answer.probs))
+        return str(file), vocab[best], *answer.probs, answer.familiarity, answer.warning, ''
     error = reason or photo_error(file) or 'it could not be opened, but now it can: try again'
-    return str(file), None, *[math.nan]*len(vocab), error
+    return str(file), None, *[math.nan]*len(vocab), math.nan, '', error
 
 # %% ../nbs/60_predict.ipynb #991d6a55
 def predict_files(
     learn, # a Learner of `vgg_learner` or `load_classifier`
     files, # a photo or a folder, or a list of them; a folder stands for all photos below it
-)->pd.DataFrame: # one row per photo: file, label, the probability of each class, error ('' if there is none)
-    "Classify each photo, or report why it cannot be read; raise `FileNotFoundError` if there is no photo at all"
+)->pd.DataFrame: # one row per photo: file, label, the probability of each class, familiarity, warning, error
+    """Classify each photo, warn if it is unlike the training photos, or report why it cannot be read
+
+    `familiarity` is a cosine, 1 at most, and NaN if the Learner has none; without a warning or an error, these are ''.
+    Raises `FileNotFoundError` if there is no photo at all."""
     found = _expand(files)
     if not found:
         asked = ', '.join(map(str, files)) if isinstance(files, (list, tuple)) else files
         raise FileNotFoundError(f"There is no photo in {asked}.")
-    vocab = list(learn.dls.vocab)
-    probs = _shared_probs(learn, [f for f, reason in found if not reason and os.path.isfile(f)])
-    return pd.DataFrame([_row(f, probs.get(f), vocab, reason) for f, reason in found], columns=_columns(vocab))
+    vocab, there = list(learn.dls.vocab), [f for f, reason in found if not reason and os.path.isfile(f)]
+    answers = _shared_answers(learn, learn.familiarity, there)
+    rows = [_row(f, answers.get(f), vocab, reason) for f, reason in found]
+    return pd.DataFrame(rows, columns=_columns(vocab))

@@ -13,6 +13,7 @@ from sklearn.metrics import classification_report, confusion_matrix, log_loss
 
 from .about import percent
 from .console import say
+from .familiarity import UNLIKE, split_familiarity
 from .head import class_probs
 
 # %% ../nbs/50_score.ipynb #a5f6df41
@@ -93,6 +94,15 @@ def _viewed_classes(wrong_targets, n_classes):
     mistakes = np.bincount(wrong_targets, minlength=n_classes)
     return sorted(np.argsort(-mistakes, kind='stable')[:_most_classes].tolist())
 
+# %% ../nbs/50_score.ipynb #1b24736f
+def _unlike_view(learn, n):
+    "Return the view of up to `n` validation photos that are unlike the training photos, the least familiar first"
+    familiarity = split_familiarity(learn)
+    if familiarity is None: return {}
+    order = familiarity.argsort()
+    unlike = order[familiarity[order] < learn.familiarity.threshold].tolist()
+    return {f'{UNLIKE} ({len(unlike)} of {len(order)})': unlike[:n]}
+
 # %% ../nbs/50_score.ipynb #44a86e11
 def mistake_views(
     learn, # a Learner whose head has a `Flatten`
@@ -101,7 +111,8 @@ def mistake_views(
 )->dict: # what the view shows, in words: indices of validation photos
     """Select photos: right and wrong at random, surest and right per class, surest and wrong per class, least sure
 
-    With more than ten classes, the ten with most mistakes have views of their own."""
+    Photos that are unlike the training photos come last, if `learn.familiarity` is known. With more than ten
+    classes, the ten with most mistakes have views of their own."""
     probs, targets = (o.numpy() for o in class_probs(learn))
     vocab, confidence, right = learn.dls.vocab, probs.max(1), probs.argmax(1) == targets
     views, rng, kinds = {}, np.random.default_rng(seed), {'right': right, 'wrong': ~right}
@@ -112,7 +123,7 @@ def mistake_views(
         for i in classes:
             of_class = mask & (targets == i)
             views[f'{vocab[i]}: surest and {kind} (of {of_class.sum()})'] = _surest(confidence, of_class, n)
-    return {**views, 'least sure': np.argsort(confidence)[:n].tolist()}
+    return {**views, 'least sure': np.argsort(confidence)[:n].tolist(), **_unlike_view(learn, n)}
 
 # %% ../nbs/50_score.ipynb #5cadfbfa
 class _Interpretation(ClassificationInterpretation):

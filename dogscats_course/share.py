@@ -6,13 +6,11 @@
 __all__ = ['InputSpec', 'input_spec', 'save_classifier', 'load_classifier', 'as_learner']
 
 # %% ../nbs/61_share.ipynb #45f76240
-import json, os, tempfile
+import json, os, re, tempfile
 from contextlib import contextmanager
-from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
-import torchvision
 from PIL import Image
 from fastai.vision.all import CategoryMap, Learner, Normalize, Resize, ResizeMethod, risinstance
 from safetensors import SafetensorError, safe_open
@@ -22,7 +20,9 @@ from .about import class_name_problem, versions
 from .atomic import atomic_folder, is_junk
 from .console import path_text
 from .data import photo_dls
-from .learner import meta_model, vgg_learner
+from .archs import meta_model
+from .familiarity import Familiarity
+from .learner import vgg_learner
 
 # %% ../nbs/61_share.ipynb #9ff5251d
 class InputSpec(NamedTuple):
@@ -60,6 +60,14 @@ def _is_normalization(o):
     "Return whether `o` is a mean and a standard deviation for each of three channels"
     return isinstance(o, dict) and all(_are_numbers(o.get(k), 3) for k in ('mean', 'std')) and min(o['std']) > 0
 
+# %% ../nbs/61_share.ipynb #6f334902
+def _is_familiarity(o):
+    "Return whether `o` is None, or describes a `Familiarity`: its number of rows, which of them counts, a cosine"
+    if not isinstance(o, dict): return o is None
+    rows, k = o.get('rows'), o.get('k')
+    whole = type(rows) is int and type(k) is int and 1 <= k <= rows <= 10_000
+    return whole and _are_numbers([o.get('threshold')], 1)
+
 # %% ../nbs/61_share.ipynb #f3f65416
 def _bad_field(config):
     "Return the name of the first field that is missing or malformed, or None"
@@ -68,9 +76,10 @@ def _bad_field(config):
     if type(config.get('size')) is not int or not 32 <= config['size'] <= 4096: return 'size'
     if not _is_normalization(config.get('normalisation')): return 'normalisation'
     if not isinstance(config.get('weights', ...), str|None): return 'weights'
+    if config.get('format', 1) > 1 and not _is_familiarity(config.get('familiarity', ...)): return 'familiarity'
 
 # %% ../nbs/61_share.ipynb #d02cfd53
-_FORMAT = 1 # of config.json
+_FORMAT = 2 # of config.json; 1 had no familiarity
 
 def _check_config(config, source):
     "Raise `ValueError` if `config`, read from `source`, does not describe a classifier"
@@ -100,19 +109,6 @@ def _read_config(path):
     _check_config(config, path)
     return config
 
-# %% ../nbs/61_share.ipynb #830491a9
-def _builder(arch):
-    "Return the torchvision function that builds `arch`, or timm's name for it; raise `ValueError` if neither has it"
-    if arch.startswith('timm/'):
-        if not find_spec('timm'): raise ValueError(f"{arch} needs the package timm: pip install timm")
-        import timm
-        name = arch.removeprefix('timm/')
-        if not timm.is_model(name): raise ValueError(f"timm has no architecture {name!r}.")
-        return name
-    if arch not in torchvision.models.list_models(module=torchvision.models):
-        raise ValueError(f"torchvision has no architecture {arch!r}.")
-    return torchvision.models.get_model_builder(arch)
-
 # %% ../nbs/61_share.ipynb #eecf0300
 def _tensor_spec(dtype, shape):
     "Return a tensor's dtype and shape in words"
@@ -127,7 +123,7 @@ def _model_specs(model):
 # %% ../nbs/61_share.ipynb #24697e15
 def _expected_specs(arch, n_out):
     "Return the specs of the model that `vgg_learner` makes of `arch` for `n_out` classes"
-    return _model_specs(meta_model(_builder(arch), n_out))
+    return _model_specs(meta_model(arch, n_out))
 
 # %% ../nbs/61_share.ipynb #8eb656d8
 def _mismatch(found, expected):
@@ -143,7 +139,7 @@ def _describe(learn, scores, seed):
     size, normalize = input_spec(learn)
     stats = {k: [round(v, 6) for v in getattr(normalize, k).flatten().tolist()] for k in ('mean', 'std')}
     config = dict(format=_FORMAT, **learn.recipe, classes=list(map(str, learn.dls.vocab)), size=size,
-        normalisation=stats, seed=seed, versions=versions(), scores=scores or {})
+        normalisation=stats, familiarity=None, seed=seed, versions=versions(), scores=scores or {})
     _check_config(config, 'This Learner')
     return config
 
@@ -162,7 +158,7 @@ def _check_replaceable(folder):
 def _check_savable(learn):
     "Raise `ValueError` unless the model is what `load_classifier` would build"
     try: mismatch = _mismatch(_model_specs(learn.model), _expected_specs(learn.recipe['arch'], len(learn.dls.vocab)))
-    except ValueError as e: mismatch = str(e).rstrip('.')
+    except ValueError as e: mismatch = str(e).partition('. ')[0].rstrip('.')
     if mismatch:
         raise ValueError(f"This model is not as vgg_learner makes it ({mismatch}): save it with fastai's learn.export.")
 
@@ -172,12 +168,22 @@ def _as_json(config):
     def plain(o): return o.item() if hasattr(o, 'item') else str(o)
     return json.dumps(config, indent=2, ensure_ascii=False, default=plain) + '\n'
 
+# %% ../nbs/61_share.ipynb #9b7be53f
+_ROWS = 'familiarity.rows' # the name of their tensor
+
+def _with_rows(specs, familiarity):
+    "Return the specs of a model, with that of the rows if `config.json` describes a `familiarity`"
+    if not familiarity: return specs
+    width = next(re.search(r'\d+$', spec)[0] for name, spec in specs.items() if name.startswith('1.'))
+    return {**specs, _ROWS: _tensor_spec('int8', [familiarity['rows'], width])}
+
 # %% ../nbs/61_share.ipynb #51335299
 def save_classifier(
     learn, # a Learner of `vgg_learner`, with fastai's usual head
     folder, # the folder to make; a classifier that was saved there before is replaced
     scores:dict=None, # figures to keep with it, as `score` returns them
     seed:int=None, # the seed it was trained with
+    familiarity:bool=True, # whether to add features of up to 300 training photos, to recognise photos unlike them
 )->Path: # the folder
     """Save a classifier as `model.safetensors` and `config.json`, both or neither
 
@@ -188,6 +194,9 @@ def save_classifier(
     config = _describe(learn, scores, seed)
     _check_replaceable(folder)
     tensors = {k: v.detach().cpu().contiguous() for k, v in learn.model.state_dict().items()}
+    if familiarity and (known := learn.familiarity):
+        tensors[_ROWS] = known.rows
+        config['familiarity'] = {**known._asdict(), 'rows': len(known.rows)}
     with atomic_folder(folder, replaces=_FILES) as tmp:
         (tmp/_FILES[1]).write_bytes(save(tensors))
         (tmp/_FILES[0]).write_text(_as_json(config), encoding='utf-8')
@@ -200,7 +209,7 @@ def _has_small_header(path):
     with path.open('rb') as f: return int.from_bytes(f.read(8), 'little') <= _MOST_BYTES
 
 # %% ../nbs/61_share.ipynb #bb435d1d
-_torch_dtypes = dict(F32='float32', I64='int64') # of safetensors' names, those that our models have
+_torch_dtypes = dict(F32='float32', I64='int64', I8='int8') # of safetensors' names, those that our models have
 
 def _file_specs(path):
     "Return the name and the spec of each tensor in a safetensors file, from its header"
@@ -257,12 +266,15 @@ def load_classifier(
             f"There is no file {f}: a saved classifier is a folder with {_FILES[0]} and {_FILES[1]}.")
     config = _read_config(config_file)
     arch, classes, stats = config['arch'], config['classes'], config['normalisation']
-    tensors = _read_tensors(weights_file, _expected_specs(arch, len(classes)))
+    familiarity = config['familiarity'] if config['format'] > 1 else None
+    tensors = _read_tensors(weights_file, _with_rows(_expected_specs(arch, len(classes)), familiarity))
+    if familiarity: familiarity = Familiarity(tensors.pop(_ROWS), familiarity['k'], familiarity['threshold'])
     dls = _empty_dls(classes, config['size'], stats['mean'], stats['std'])
-    learn = vgg_learner(dls, weights=None, arch=_builder(arch))
+    learn = vgg_learner(dls, weights=None, arch=arch)
     learn.model.load_state_dict(tensors)
     learn.recipe['weights'] = config['weights'] and path_text(config['weights'])
     learn.freeze()
+    learn.familiarity = familiarity
     return learn
 
 # %% ../nbs/61_share.ipynb #31718234

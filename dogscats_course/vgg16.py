@@ -16,6 +16,7 @@ from fastcore.all import patch
 from PIL import Image
 from torchvision.models import VGG16_BN_Weights, vgg16_bn
 
+from . import last_block # gives Learners their `fit_last_block`
 from .about import percent
 from .console import say
 from .photos import is_photo_name, open_photo
@@ -23,6 +24,7 @@ from .folders import LayoutError, files_below, folder_class
 from .splits import split_folders
 from .layout import _NOT_COUNTED, _check_inner, checked_photos, class_folders, class_of, say_left_out
 from .data import Photo, photo_dls
+from .frozen import prepare_rows
 from .head import class_probs
 from .learner import vgg_learner
 from .share import input_spec, load_classifier, save_classifier
@@ -74,6 +76,7 @@ class Batches:
         photos = _photos_of(path)
         say_left_out(photos)
         self.files = photos.file[photos.error == ''].tolist()
+        self.unread = photos.file[~photos.error.isin(['', _NOT_COUNTED])].tolist()
         if not self.files: raise LayoutError(f"There is no photo in {path}.", path)
         self.classes = sorted(set(map(folder_class, class_folders(path))))
         self.class_indices = {c: i for i, c in enumerate(self.classes)}
@@ -159,9 +162,10 @@ def _use_photos(self:Vgg16, batches, val_batches):
 def fit(self:Vgg16,
     batches:Batches, # the training photos
     val_batches:Batches, # the validation photos
-    nb_epoch:int=1, # epochs of the head, on features that are computed once
+    nb_epoch:int=1, # epochs of the head, on features that are computed once; 0 if it is trained
+    last_block:int=0, # epochs of the network's last block after that
 ):
-    "Train as `fit_head` does, and print each epoch; a second call continues the training"
+    "Train as `fit_head` and `fit_last_block` do, and print each epoch; a second call continues the training"
     learn = self._finetuned('fit')
     for name, b in dict(batches=batches, val_batches=val_batches).items():
         _check_each_class(b)
@@ -169,7 +173,9 @@ def fit(self:Vgg16,
         theirs, ours = ', '.join(b.classes) or 'none', ', '.join(self.classes)
         raise ValueError(f"The classes of {name} are {theirs}; the model's are {ours}.")
     self._use_photos(batches, val_batches)
-    learn.fit_head(nb_epoch)
+    if last_block: prepare_rows(learn)
+    if nb_epoch or not last_block: learn.fit_head(nb_epoch)
+    if last_block: learn.fit_last_block(last_block)
 
 # %% ../nbs/64_vgg16.ipynb #2dbf44fd
 @patch
@@ -261,10 +267,15 @@ def test(self:Vgg16,
     path, # a folder of photos, with or without class folders
     batch_size:int=64, # photos per batch
 )->tuple: # (batches, N×K probabilities in the order of `batches.filenames`)
-    "Return the probability of each class for every photo below `path` that can be read; print which cannot"
+    "Return the probability of each class for every photo below `path`: for one that cannot be read, which is printed, 1/K"
     learn = self._finetuned('test')
     batches = Batches(path, batch_size, shuffle=False)
     probs, _ = class_probs(learn, learn.dls.test_dl(batches.files))
+    if n := len(batches.unread):
+        say(f"Each class gets {percent(1/len(self.classes))} for the {n} that cannot be read: the last in filenames.")
+        batches.files += batches.unread
+        batches.filenames += [f.relative_to(path).as_posix() for f in batches.unread]
+        probs = torch.cat([probs, torch.full((n, len(self.classes)), 1/len(self.classes))])
     return batches, probs.numpy()
 
 # %% ../nbs/64_vgg16.ipynb #3709a68b

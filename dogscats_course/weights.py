@@ -13,7 +13,7 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import load
-from torchvision.models import VGG16_BN_Weights, vgg16_bn
+from torchvision.models import VGG16_BN_Weights, get_model_weights, vgg16_bn
 
 from .console import say
 
@@ -40,9 +40,11 @@ def _from_bundle():
 # %% ../nbs/30_weights.ipynb #ec334dc4
 _imagenet = VGG16_BN_Weights.IMAGENET1K_V1
 
-def imagenet_file()->Path: # the file may be missing
-    "Return where torch.hub caches torchvision's VGG16 weights (528 MB)"
-    return Path(torch.hub.get_dir())/'checkpoints'/Path(_imagenet.url).name
+def imagenet_file(
+    arch=vgg16_bn, # a torchvision function that builds a network
+)->Path: # the file may be missing
+    "Return where torch.hub caches torchvision's weights for `arch`, the best that it has (VGG16's: 528 MB)"
+    return Path(torch.hub.get_dir())/'checkpoints'/Path(get_model_weights(arch).DEFAULT.url).name
 
 # %% ../nbs/30_weights.ipynb #59169fea
 def imagenet_weights(

@@ -1,5 +1,5 @@
 "Small drawn data sets for every test, and the real photos for the tests that need them."
-import os, shutil, tempfile
+import os, shutil, subprocess, tempfile
 from pathlib import Path
 
 import pytest
@@ -52,3 +52,12 @@ def browser():
         browser = p.chromium.launch(executable_path=chromium, args=['--no-sandbox'])
         yield browser
         browser.close()
+
+@pytest.fixture(scope='session')
+def axe(tmp_path_factory):
+    "The script that checks the accessibility of a page"
+    if not (npm := shutil.which('npm')): pytest.skip('no npm on this machine to install axe-core (Debian: apt-get install npm)')
+    path = tmp_path_factory.mktemp('axe')
+    r = subprocess.run([npm, 'install', '--no-audit', '--no-fund', '--prefix', path, 'axe-core@4'], capture_output=True, text=True)
+    if r.returncode: pytest.skip(f'npm could not install axe-core: {r.stderr[-200:]}')
+    return (path/'node_modules/axe-core/axe.min.js').read_text(encoding='utf-8')

@@ -4,6 +4,7 @@ from contextlib import chdir, redirect_stderr, redirect_stdout
 from pathlib import Path
 from types import SimpleNamespace
 from unittest.mock import patch
+from urllib.request import urlopen
 
 import pandas as pd
 import pytest
@@ -25,7 +26,7 @@ def inside(*args):
     r = dogscats(*args)
     return r.returncode, r.stdout, r.stderr
 
-@pytest.mark.parametrize('command', [[], ['train'], ['data'], ['data', 'drawn'], ['data', 'check'], ['data', 'sort-kaggle'], ['data', 'cache'], ['predict'], ['lessons'], ['doctor']])
+@pytest.mark.parametrize('command', [[], ['train'], ['data'], ['data', 'drawn'], ['data', 'check'], ['data', 'sort-kaggle'], ['data', 'cache'], ['predict'], ['publish'], ['lessons'], ['doctor']])
 def test_help(command):
     r = dogscats(*command, '--help')
     assert r.returncode == 0 and 'example: dogscats' in r.stdout
@@ -48,7 +49,20 @@ def test_train(drawn, tmp_path):
     assert os.linesep != '\n' or '\r' not in out + err
     assert '█' not in out + err and not list(tmp_path.rglob('.dogscats-*'))
 
-@pytest.mark.parametrize('args', [['--epochs', '0'], ['--bs', '0'], ['--size', '31'], ['--limit', '0'], ['--epochs', 'many'], ['--fine-tune', '-1'], ['--weights', 'nowhere.pth'], ['nowhere']])
+def test_another_architecture_is_trained_and_predicts(drawn, tmp_path):
+    "With random weights, because no others are at hand; the model says which network it is"
+    r = dogscats('train', drawn, '--arch', 'resnet18', '--weights', 'none', '--size', '64', '--epochs', '1', '--fine-tune', '0', cwd=tmp_path)
+    assert r.returncode == 0 and 'Accuracy' in r.stdout, r.stderr
+    model = tmp_path/'runs'/'latest'/'model'
+    assert json.loads((model/'config.json').read_text())['arch'] == 'resnet18'
+    r = dogscats('predict', model, drawn/'valid')
+    assert r.returncode == 0 and len(r.stdout.splitlines()) == 17, r.stderr
+
+def test_weights_are_not_downloaded_unless_asked_for(drawn, tmp_path):
+    r = dogscats('train', drawn, '--arch', 'resnet18', cwd=tmp_path, TORCH_HOME=str(tmp_path/'torch'))
+    assert r.returncode == 2 and 'not on this machine' in r.stderr and '--weights imagenet' in r.stderr and not list(tmp_path.iterdir())
+
+@pytest.mark.parametrize('args', [['--epochs', '0'], ['--bs', '0'], ['--size', '31'], ['--limit', '0'], ['--epochs', 'many'], ['--fine-tune', '-1'], ['--weights', 'nowhere.pth'], ['--arch', 'resnet81'], ['--arch', ''], ['--arch', 'vit_b_16'], ['--arch', 'resnet18', '--weights', 'bundled'], ['nowhere']])
 def test_bad_options(drawn, tmp_path, args, monkeypatch):
     monkeypatch.chdir(tmp_path)
     status, _, err = inside('train', *([] if args == ['nowhere'] else [drawn]), *args)
@@ -297,6 +311,32 @@ def test_predict_with_bad_input(model, drawn, tmp_path):
         r = dogscats('predict', *args)
         assert r.returncode == 2 and words in r.stderr and 'Traceback' not in r.stderr
     assert (tmp_path/'mine.csv').read_text() == 'mine' and sorted(p.name for p in tmp_path.iterdir()) == ['empty', 'mine.csv']
+
+def test_publish(model, tmp_path):
+    for name in ('onnx', 'onnxscript', 'onnxruntime'): pytest.importorskip(name, reason="pip install 'dogscats_course[publish]'")
+    r = dogscats('publish', model, '--page', 'p.html', '--cdn', '--onnx', 'm.onnx', '--card', 'README.md', '--title', 'Pets', cwd=tmp_path)
+    assert r.returncode == 0 and all(words in r.stdout for words in ('The page has', 'With int8 weights', 'The card is in README.md'))
+    assert sorted(p.name for p in tmp_path.iterdir()) == ['README.md', 'm.onnx', 'p.html'] and '# Pets' in (tmp_path/'README.md').read_text()
+    assert '<h1>Pets</h1>' in (tmp_path/'p.html').read_text(encoding='utf-8')
+
+def test_publish_with_bad_input(model, tmp_path):
+    (tmp_path/'mine').write_text('mine')
+    for args, words in (((), 'Say what to make: --page'), (('--card', 'new', '--onnx', 'mine'), 'exists already'), (('--page', 'nowhere/p.html'), 'no folder'),
+                        (('--page', 'p.html', '--runtime', '.'), 'No such file'), (('--space', 'mine'), 'exists already')):
+        r = dogscats('publish', model, *args, cwd=tmp_path)
+        assert r.returncode == 2 and words in r.stderr and 'Traceback' not in r.stderr
+    assert dogscats('publish', tmp_path, '--card', tmp_path/'new').returncode == 2
+    assert [p.name for p in tmp_path.iterdir()] == ['mine']
+
+@pytest.mark.skipif(os.name == 'nt', reason='Windows has no SIGINT for another process')
+def test_publish_serves_an_app_until_ctrl_c(model):
+    pytest.importorskip('gradio', reason="pip install 'dogscats_course[publish]'")
+    with subprocess.Popen([sys.executable, '-m', 'dogscats_course', 'publish', model, '--app'], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as p:
+        url = next(word for line in p.stdout for word in line.split() if word.startswith('http'))
+        assert b'cats or dogs' in urlopen(url).read()
+        p.send_signal(signal.SIGINT)
+        err = p.communicate(timeout=60)[1]
+    assert p.returncode == 130 and 'Traceback' not in err
 
 def test_no_command(): assert dogscats().returncode == 2
 

@@ -11,6 +11,7 @@ from dogscats_course.ensemble import ensemble, tta
 from dogscats_course.kaggle import clip_losses, sort_kaggle, submission
 from dogscats_course.head import class_probs
 from dogscats_course.predict import predict_files
+from dogscats_course.vgg16 import Vgg16
 from odd import add_junk, picture
 
 small = dict(valid=5, sample=(4, 2))
@@ -428,6 +429,13 @@ def test_unreadable_photos_get_a_half(learn, test1, tmp_path, capsys):
     good = table[table.error == '']
     other = submission(good[['cats', 'dogs']], good.file, tmp_path/'b.csv')  # as `Vgg16.test` gives its photos
     assert other.equals(df) and '(2 in all)' in capsys.readouterr().out
+
+def test_seven_lines_of_unreadable_photos(learn, test1, tmp_path, capsys):
+    vgg = Vgg16()
+    vgg.learn = learn
+    batches, probs = vgg.test(test1)
+    df = submission(probs, batches.filenames, tmp_path/'a.csv')
+    assert df.id.tolist() == [1, 2, 5, 10, 17] and df.label[[2, 4]].tolist() == [0.5, 0.5]
 
 def test_a_part_of_the_photos_stays_a_part(test1, tmp_path):
     assert submission([[.3, .7]], [test1/'2.jpg'], tmp_path/'a.csv').id.tolist() == [2, 5, 17], 'photos that can be read are not made up'

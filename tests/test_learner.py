@@ -1,7 +1,5 @@
 "A fastai Learner: frozen means frozen, the head trains, all of fastai still works."
 import copy
-from importlib.util import find_spec
-from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -14,11 +12,13 @@ from torch import nn
 from torchvision import models
 from torchvision.models import vgg16_bn
 
-from dogscats_course import frozen
+from dogscats_course import features, frozen
+from dogscats_course.archs import meta_model
+from dogscats_course.cache import clear_features
 from dogscats_course.data import make_dls, photo_dls
-from dogscats_course.frozen import split_features
+from dogscats_course.frozen import prepare_rows, split_features
 from dogscats_course.head import class_probs
-from dogscats_course.learner import DefaultPrecision, meta_model, trainable, vgg_learner
+from dogscats_course.learner import DefaultPrecision, trainable, vgg_learner
 from dogscats_course.memory import OOMAdvice
 from dogscats_course.share import load_classifier, save_classifier
 import odd
@@ -189,9 +189,9 @@ def test_other_architectures(drawn):
     learn = vgg_learner(dls, arch=resnet18, weights=None)
     learn.fit_head(1)
     assert list(trainable(learn).group)[-2:] == ['head', 'all']
-    with pytest.raises(ValueError, match="resnet18.*'imagenet'"): vgg_learner(dls, arch=resnet18)
-    if not find_spec('timm'):
-        with pytest.raises(ImportError, match='pip install timm'): vgg_learner(dls, arch='resnet18', weights=None)
+    with pytest.raises(ValueError, match="'bundled' weights belong to vgg16_bn. For resnet18, .*'imagenet'"): vgg_learner(dls, arch=resnet18, weights='bundled')
+    assert vgg_learner(dls, arch='resnet18', weights=None).recipe == learn.recipe == dict(arch='resnet18', weights=None)
+    assert vgg_learner(dls, arch='vgg16_bn').recipe['weights'] == 'bundled'
 
 _CANNOT = 'googlenet', 'inception_v3', 'maxvit_t', 'vit_b_16', 'vit_b_32', 'vit_h_14', 'vit_l_16', 'vit_l_32'
 
@@ -226,17 +226,11 @@ def test_a_network_for_larger_photos(drawn):
 
 @pytest.mark.parametrize('arch', [None, 42, models.resnet18(), ['resnet18']], ids=['None', 'number', 'network', 'list'])
 def test_what_is_no_architecture(drawn, arch):
-    with pytest.raises(ValueError, match='arch must be a function'): vgg_learner(make_dls(drawn, size=64, bs=8), arch=arch, weights=None)
+    with pytest.raises(ValueError, match='arch must be a name'): vgg_learner(make_dls(drawn, size=64, bs=8), arch=arch, weights=None)
 
 @pytest.mark.parametrize('build', [lambda pretrained: models.vit_b_16(), lambda pretrained: models.segmentation.lraspp_mobilenet_v3_large(weights_backbone=None)])
 def test_a_function_of_ones_own_that_cannot_be_cut(drawn, build):
     with pytest.raises(ValueError, match='does not work here'): vgg_learner(make_dls(drawn, size=64, bs=8), arch=build, weights=None)
-
-def test_names_that_timm_does_not_have(drawn, monkeypatch):
-    "timm would download what a name with an address in it means"
-    monkeypatch.setattr('dogscats_course.learner.find_spec', lambda name: True)
-    monkeypatch.setitem(__import__('sys').modules, 'timm', SimpleNamespace(is_model=lambda name: name == 'resnet18'))
-    with pytest.raises(ValueError, match='timm has no architecture'): vgg_learner(make_dls(drawn, size=64, bs=8), arch='hf-hub:somebody/something', weights=None)
 
 def test_weights_that_are_damaged(drawn, monkeypatch):
     def damaged(*args, **kwargs): raise RuntimeError('invalid hash value')
@@ -282,14 +276,6 @@ def test_export_still_works(learn, tmp_path):
 @pytest.mark.parametrize('epochs', [0, -1])
 def test_bad_epochs(learn, epochs):
     with pytest.raises(ValueError, match='at least'): learn.fit_head(epochs)
-
-@pytest.mark.skipif(not torch.cuda.is_available(), reason='there is no CUDA GPU here')
-def test_on_a_gpu(drawn):
-    learn = vgg_learner(make_dls(drawn, size=64, bs=8), weights='bundled')
-    assert next(learn.model.parameters()).is_cuda and hasattr(learn, 'mixed_precision')
-    learn.fit_head(2)
-    learn.fine_tune(1)
-    assert learn.history.train_loss.notna().all()
 
 def test_last_block_is_trained_on_rows(learn, monkeypatch):
     "The layers before the block run once and stay unchanged, and the whole network agrees with the training"
@@ -359,3 +345,70 @@ def test_out_of_memory_names_the_batch_size(learn, where):
 def test_a_misspelt_option_of_fit_head_is_told_before_the_work(learn, monkeypatch):
     monkeypatch.setattr('dogscats_course.head.split_features', lambda *args: pytest.fail('features were computed'))
     with pytest.raises(TypeError, match="fit_head has no option 'lrr'"): learn.fit_head(lrr=1)
+
+def _trained_block(drawn, folded, monkeypatch):
+    "Return the state of a network after an epoch of the last block, in float32"
+    with monkeypatch.context() as m:
+        m.setattr(frozen, '_pays_to_fold', lambda x: folded)
+        set_seed(0)
+        learn = vgg_learner(make_dls(drawn, size=64, bs=8), weights='bundled')
+        learn.freeze_to(-2)
+        start = copy.deepcopy(learn.model.state_dict())
+        learn.fit(1, slice(1e-6, 1e-4))
+    return start, learn.model.state_dict(), learn.history.valid_loss.iloc[-1]
+
+def test_a_folded_block_trains_as_an_unfolded_one(drawn, float32, monkeypatch):
+    "Each parameter moves, BatchNorm's too, and to the same place; BatchNorm's statistics stand still"
+    start, folded, loss = _trained_block(drawn, True, monkeypatch)
+    _, unfolded, other_loss = _trained_block(drawn, False, monkeypatch)
+    assert loss == pytest.approx(other_loss, rel=0.02)
+    for k in (k for k in start if k.startswith('0.0.') and int(k.split('.')[2]) >= frozen._LAST_BLOCK):
+        if 'running' in k or 'num_batches' in k: assert torch.equal(folded[k], start[k]), k
+        elif k.endswith('weight'):
+            moves = [(end[k] - start[k]).flatten() for end in (folded, unfolded)]
+            assert moves[0].any() and torch.cosine_similarity(*moves, dim=0) > 0.95, k
+
+def test_batchnorm_of_the_last_block_moves_if_it_is_to(drawn):
+    learn = vgg_learner(make_dls(drawn, size=64, bs=8), weights='bundled', train_bn=True)
+    learn.freeze_to(-2)
+    before = learn.model[0][0][35].running_mean.clone()
+    learn.fit(1, 1e-5)
+    assert not torch.equal(learn.model[0][0][35].running_mean, before)
+
+def test_rows_and_features_from_one_reading(drawn, monkeypatch):
+    "After `prepare_rows` no photo is opened any more, neither for the head nor for the last block"
+    clear_features()
+    learn = vgg_learner(make_dls(drawn, size=64, bs=8), weights='bundled')
+    passes, iter_features = [], features.iter_features
+    monkeypatch.setattr(features, 'iter_features', lambda *args: passes.append(args[3]) or iter_features(*args))
+    assert prepare_rows(learn) and passes == [34, 34]
+    of_rows = features.cached_features(learn, learn.dls.valid_ds.items)[:]
+    learn.fit_head(1)
+    learn.freeze_to(-2)
+    learn.fit(1, 1e-5)
+    assert passes == [34, 34]
+    clear_features()
+    learn = vgg_learner(learn.dls, weights='bundled')
+    of_photos = features.cached_features(learn, learn.dls.valid_ds.items)[:]
+    assert torch.cosine_similarity(of_rows, of_photos).min() > 0.9999
+    assert passes == [34, 34, None]
+
+def test_only_photos_without_rows_are_opened(drawn, monkeypatch):
+    clear_features()
+    learn = vgg_learner(make_dls(drawn, size=64, bs=8), weights='bundled')
+    files = list(learn.dls.valid_ds.items)
+    features.cached_features(learn, files[:5], upto=34)
+    opened, test_dl = [], features._row_batches
+    monkeypatch.setattr(features, '_row_batches', lambda learn, cached, new: opened.append(len(new)) or test_dl(learn, cached, new))
+    mixed = features.cached_features(learn, files)[:]
+    assert opened == [len(files) - 5]
+    clear_features()
+    assert torch.cosine_similarity(mixed, features.cached_features(learn, files)[:]).min() > 0.9999
+
+def test_no_rows_are_prepared_that_are_of_no_use(drawn, monkeypatch):
+    monkeypatch.setattr(frozen, 'cached_features', None)
+    augmented = vgg_learner(make_dls(drawn, size=64, bs=8, batch_tfms=aug_transforms()), weights='bundled')
+    assert not prepare_rows(augmented)
+    learn = vgg_learner(make_dls(drawn, size=64, bs=8), weights='bundled')
+    monkeypatch.setattr(frozen, 'has_room', lambda *_: False)
+    assert not prepare_rows(learn)

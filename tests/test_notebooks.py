@@ -20,9 +20,20 @@ def maker(): return runpy.run_path(str(root/'nbs/readme.py'))
 def test_readme_matches_the_notebook(maker):
     assert (root/'README.md').read_text(encoding='utf-8') == maker['readme'](), 'run `make readme`, or python nbs/readme.py'
 
-def test_readme_links_lead_somewhere(maker):
-    links = [o.split('#')[0] for _, o in maker['link'].findall((root/'README.md').read_text(encoding='utf-8'))]
+@pytest.mark.parametrize('name', ['README.md', 'README.zh.md'])
+def test_readme_links_lead_somewhere(maker, name):
+    links = [o.split('#')[0] for _, o in maker['link'].findall((root/name).read_text(encoding='utf-8'))]
     assert [o for o in links if not (root/o).exists()] == []
+
+def told(text):
+    "Return the lines of code of a README without their comments, its links, and the numbers of its tables"
+    code = [re.sub(r' *#.*', '', line) for block in re.findall(r'```\w+\n(.*?)```', text, re.S) for line in block.splitlines()]
+    links = {o.replace('lessons/zh/', 'lessons/') for o in re.findall(r'\]\(([^)]+)\)', text) if not o.startswith('README')}
+    return code, links, re.findall(r'\d(?:[\d.,]*\d)?', ''.join(re.findall(r'^\|.*', text, re.M)))
+
+def test_the_chinese_readme_says_the_same():
+    english, chinese = ((root/name).read_text(encoding='utf-8') for name in ('README.md', 'README.zh.md'))
+    assert told(chinese) == told(english)
 
 def test_files_name_no_paths_of_a_machine():
     "Home folders, temporary folders and package mirrors do not exist for the next reader"

@@ -50,7 +50,8 @@ def test_wheel_holds_weights_and_licences(dist):
     assert {'LICENSE', 'NOTICE'} == {Path(o).name for o in names if '.dist-info/licenses/' in o}
     modules = {o.relative_to(root).as_posix() for o in (root/'dogscats_course').rglob('*.py')}
     lessons = {f"dogscats_course/lessons/{o.relative_to(root/'nbs/lessons').as_posix()}" for o in LESSONS}
-    assert modules | lessons | {weights, 'dogscats_course/assets/report.html'} == {o for o in names if '.dist-info/' not in o}
+    assets = {weights, *(f'dogscats_course/assets/{name}' for name in ('measured.json', 'page.html', 'page.js', 'page_worker.js', 'report.html'))}
+    assert modules | lessons | assets == {o for o in names if '.dist-info/' not in o}
 
 def test_command_in_a_fresh_environment(fresh):
     env, scripts, site = fresh

@@ -25,7 +25,7 @@ learn = train_classifier(data, size=64, epochs=2)
 df = predict_files(learn, data/'test1')
 (out/f'{rank_distrib()}.json').write_text(json.dumps(dict(
     computed=sum(computed), history=learn.history.drop(columns='seconds').values.tolist(), values=list(learn.recorder.values[-1]),
-    weights=[p.double().sum().item() for p in learn.model.parameters()], cats=df['cats'].tolist(), files=df['file'].tolist())))
+    weights=[p.double().sum().item() for p in learn.model.parameters()], cats=df['cats'].tolist(), familiarity=df['familiarity'].tolist(), files=df['file'].tolist())))
 '''
 
 @pytest.fixture(scope='module')
@@ -51,7 +51,7 @@ def test_the_result_is_the_same(runs):
     ([alone], _), (two, _) = runs
     for r in two:
         assert r['files'] == alone['files']
-        for k in ('history', 'values', 'weights', 'cats'): np.testing.assert_allclose(r[k], alone[k], rtol=1e-3, atol=1e-3, err_msg=k)
+        for k in ('history', 'values', 'weights', 'cats', 'familiarity'): np.testing.assert_allclose(r[k], alone[k], rtol=1e-3, atol=1e-3, err_msg=k)
 
 def test_only_the_main_process_prints(runs):
     (_, alone), (_, two) = runs

@@ -10,12 +10,13 @@ from PIL import Image
 
 from dogscats_course import about, onnx_file
 from dogscats_course.about import percent
+from dogscats_course.card import model_card
 from dogscats_course.data import make_dls
 from dogscats_course.draw import draw_animal
 from dogscats_course.learner import vgg_learner
 from dogscats_course.onnx_file import export_onnx, onnx_probs
 from dogscats_course.photos import photo_error
-from dogscats_course.publish import _photo_probs, make_app, model_card, write_space
+from dogscats_course.publish import _photo_probs, make_app, write_space
 from dogscats_course.share import load_classifier, save_classifier
 from dogscats_course.score import score
 import odd
@@ -172,7 +173,7 @@ def exported(saved, tmp_path_factory):
 
 def test_onnx_includes_the_preprocessing(saved, exported, photo, drawn, float32):
     session = onnxruntime.InferenceSession(exported)
-    assert [(o.name, o.shape) for o in (*session.get_inputs(), *session.get_outputs())] == [('photos', ['batch', 3, 64, 64]), ('probabilities', ['batch', 2])]
+    assert [(o.name, o.shape) for o in (*session.get_inputs(), *session.get_outputs())] == [('photos', ['batch', 3, 64, 64]), ('probabilities', ['batch', 2]), ('features', ['batch', 1024])]
     about = session.get_modelmeta().custom_metadata_map
     assert json.loads(about['classes']) == ['cats', 'dogs'] and about['size'] == '64'
     learn, files = saved[0], [photo, *sorted((drawn/'valid').rglob('*.jpg'))]

@@ -54,22 +54,22 @@ def test_the_command_in_it_gives_the_same_result(browser, run, tmp_path):
     page.goto((run/'report.html').as_uri())
     args = vars(_parser().parse_args(shlex.split(page.inner_text('pre'))[1:]))
     assert args.pop('run').__name__ == '_train_command'
-    args.pop('debug')
+    for name in ('debug', 'resume'): args.pop(name)
     learn = train_classifier(args.pop('data'), **{**args, 'out': tmp_path/'again'})
     a, b = (json.loads((r/'metrics.json').read_text()) for r in (run, tmp_path/'again'))
     assert a['log_loss'] == b['log_loss'] and len(learn.history) == 2
 
 # --- nothing lost ---
 
-settings = dict(data='pets', epochs=1, fine_tune=0, weights='bundled', size=64, bs=8, seed=42, limit=None)
-metrics = dict(accuracy=.5, accuracy_low=.3, accuracy_high=.7, log_loss=.7, n_train=24, n_valid=16, epochs=1, fine_tune=0,
+settings = dict(data='pets', epochs=1, last_block=0, fine_tune=0, weights='bundled', size=64, bs=8, seed=42, limit=None)
+metrics = dict(accuracy=.5, accuracy_low=.3, accuracy_high=.7, log_loss=.7, n_train=24, n_valid=16, epochs=1, last_block=0, fine_tune=0,
     seconds=1, device='cpu', weights='bundled', seed=42, versions={})
 
 @pytest.fixture
 def fast_pictures(monkeypatch): monkeypatch.setattr(report, '_figures', dict(confusion=plot_confusion))
 
 def files_of(out): return {p.relative_to(out).as_posix() for p in out.rglob('*') if p.is_file()}
-MODEL = {'metrics.json', 'model/config.json', 'model/model.safetensors'}
+MODEL = {'metrics.json', 'settings.json', 'model/config.json', 'model/model.safetensors'}
 
 def test_each_part_may_fail_alone(drawn, learn, tmp_path, monkeypatch, capsys):
     learn.fit_head(1)
@@ -109,7 +109,7 @@ def test_a_model_that_cannot_be_saved_there_is_saved_elsewhere(drawn, learn, tmp
     with pytest.raises(OSError, match='No space left.*The trained model is in .*rescued') as e:
         write_run(learn, tmp_path/'full/run', drawn, metrics, settings)
     rescued, = (tmp_path/'tmp').iterdir()
-    assert files_of(rescued) == MODEL and rescued.name in str(e.value) and not list((tmp_path/'full').iterdir())
+    assert files_of(rescued) == MODEL - {'settings.json'} and rescued.name in str(e.value) and not list((tmp_path/'full').iterdir())
     monkeypatch.setattr(report, 'save_classifier', lambda *_, **__: 1/0)
     with pytest.raises(OSError, match='The trained model is lost'): write_run(learn, tmp_path/'run', drawn, metrics, settings)
 

@@ -113,7 +113,7 @@ def fewer_outputs(folder):
     (lambda d: (d/'model.safetensors').unlink(), 'no file .*model.safetensors'),
     (lambda d: (d/'config.json').write_text('{'), 'not JSON'),
     (lambda d: (d/'config.json').write_text('[]'), 'no format number'),
-    (config(format=2), 'newer'), (config(arch='vgg99'), 'vgg99'), (config(arch=3), "'arch'"), (config(classes=['a']), "'classes'"),
+    (config(format=3), 'newer'), (config(arch='vgg99'), 'vgg99'), (config(arch=3), "'arch'"), (config(classes=['a']), "'classes'"),
     (config(classes=['..', 'b']), "'classes'"), (config(classes=['a', 'b', 'c']), 'tensor'), (config(size=10**9), "'size'"),
     (config(normalisation={}), "'normalisation'"), (config(normalisation=dict(mean=[0, 0, 0], std=[1, 1, 0])), "'normalisation'"),
     (config(normalisation=dict(mean=[0, 0, float('nan')], std=[1, 1, 1])), "'normalisation'"), (config(classes=['a', '\x1b[2Jb']), "'classes'"),
@@ -149,10 +149,13 @@ def damaged_folders(config, weights):
     fields = dict(arch=['', 1, 'VGG16_BN', 'vgg16_bn ', '__init__', 'get_model', 'segmentation.fcn_resnet50', 'vit_h_14', 'googlenet',
             'inception_v3', 'maxvit_t', 'regnet_y_128gf', 'mobilenet_v2', 'timm/', 'timm/hf-hub:a/b'],
         classes=[{}, 'ab', ['a'], [1, 2], ['a', 'a'], ['a', None], ['a', 'x'*256], ['a', '\ud800'], ['a', '\u202eb'], ['a', 'b\n'], ['a', 'b/c'], ['a', '.']],
-        size=[0, -1, 64.5, '64', True, 10**4000, 4097, None], format=[2, 10**4000, '1', None, 1.0, True],
+        size=[0, -1, 64.5, '64', True, 10**4000, 4097, None], format=[3, 10**4000, '1', None, 1.0, True],
         normalisation=[None, [], {'mean': [0]*3}, dict(mean=[0]*3, std=[0]*3), dict(mean=[0]*3, std=[1]*4), dict(mean=['0']*3, std=[1]*3),
             dict(mean=[float('inf')]*3, std=[1]*3), dict(mean=[0]*3, std=[float('nan')]*3), dict(mean=[0]*3, std=[10**999]*3), dict(mean=[0]*3, std=[-1]*3)],
-        weights=[1, [], {}, False])
+        weights=[1, [], {}, False],
+        familiarity=[1, [], 'a', {}, dict(rows=24), *({**config['familiarity'], **change} for change in (dict(rows=0), dict(rows=-1), dict(rows=23), dict(rows=10**9),
+            dict(rows='24'), dict(rows=True), dict(k=0), dict(k=25), dict(k=1.), dict(k=None), dict(threshold=None), dict(threshold='1'), dict(threshold=float('nan')),
+            dict(threshold=10**400)))])
     for field, values in fields.items():
         for v in values: yield json.dumps({**config, field: v}).encode(), weights
         yield json.dumps({k: v for k, v in config.items() if k != field}).encode(), weights
@@ -182,7 +185,7 @@ def test_a_hundred_damaged_folders(small, tmp_path):
     for c, w in folders:
         odd.write(tmp_path, {'config.json': c, 'model.safetensors': w})
         refused(tmp_path)
-    assert len(folders) > 110
+    assert len(folders) > 130
     odd.write(tmp_path, {'config.json': json.dumps(config).encode(), 'model.safetensors': weights})
     assert load_classifier(tmp_path).dls.vocab == ['cats', 'dogs'], 'the whole one loads'
 
@@ -320,7 +323,7 @@ def test_two_thousand_files_of_which_fifty_are_bad(saved, drawn, tmp_path):
         data, words[i] = bad[i//40 % 5] if i % 40 == 39 else (good[i % 16].read_bytes(), '')
         (tmp_path/f'{i:04}.jpg').write_bytes(data)
     df = predict_files(learn, tmp_path)
-    assert [Path(f).name for f in df.file] == [f'{i:04}.jpg' for i in range(2000)] and df.columns.tolist() == ['file', 'label', 'cats', 'dogs', 'error']
+    assert [Path(f).name for f in df.file] == [f'{i:04}.jpg' for i in range(2000)] and df.columns.tolist() == ['file', 'label', 'cats', 'dogs', 'familiarity', 'warning', 'error']
     assert (df.error != '').sum() == 50 and all(w in e and bool(w) == bool(e) for e, w in zip(df.error, words.values()))
     assert df[df.error != ''][['label', 'cats', 'dogs']].isna().all(axis=None)
     fine = df[df.error == '']

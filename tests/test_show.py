@@ -31,7 +31,7 @@ def sixteen(learn, monkeypatch):
 def test_views(sixteen):
     views = mistake_views(sixteen, n=3)
     assert list(views) == ['right at random (13 of 16)', 'wrong at random (3 of 16)', 'cats: surest and right (of 6)',
-                           'dogs: surest and right (of 7)', 'cats: surest and wrong (of 2)', 'dogs: surest and wrong (of 1)', 'least sure']
+                           'dogs: surest and right (of 7)', 'cats: surest and wrong (of 2)', 'dogs: surest and wrong (of 1)', 'least sure', 'unlike its training photos (0 of 16)']
     right, wrong, *_ = views.values()
     assert sorted(wrong) == [0, 1, 8] and len(set(right)) == 3 and not {0, 1, 8} & set(right)
     assert views['cats: surest and wrong (of 2)'] == [0, 1] and views['dogs: surest and wrong (of 1)'] == [8]
@@ -198,7 +198,7 @@ def test_a_diverged_model_is_reported():
 
 def test_views_of_a_diverged_model(learn, monkeypatch):
     fake_probs(monkeypatch, lambda learn: (torch.full((16, 2), torch.nan), torch.tensor([0]*8 + [1]*8)))
-    assert len(mistake_views(learn)) == 7
+    assert len(mistake_views(learn)) == 8
     plot_confusion(learn)
     plot_calibration(learn)
     plt.close('all')
@@ -246,3 +246,14 @@ def test_photos_of_a_table(drawn):
     for show in (show_mistakes, show_cam):
         show(learn, n=2)
         assert len([t for t in drawn_texts() if t.startswith(('actual', 'predicted'))]) >= 2
+
+def test_letters_take_back_only_their_own_settings(monkeypatch):
+    "A notebook's backend turns `interactive` on at its first figure; were that taken back, later plots would not show"
+    monkeypatch.setitem(plt.rcParams, 'interactive', False)
+    math, family = plt.rcParams['text.parse_math'], plt.rcParams['font.family']
+    with pytest.raises(KeyError), lettering.lettering(['$']):
+        assert not plt.rcParams['text.parse_math']
+        plt.rcParams['interactive'] = True
+        raise KeyError
+    assert plt.rcParams['interactive']
+    assert (plt.rcParams['text.parse_math'], plt.rcParams['font.family']) == (math, family)

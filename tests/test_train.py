@@ -7,8 +7,11 @@ import pytest
 import torch
 from PIL import Image
 
+from dogscats_course import estimate
+from dogscats_course.data import make_dls
 from dogscats_course.layout import LayoutError, check_layout
 from dogscats_course.head import class_probs
+from dogscats_course.learner import vgg_learner
 from dogscats_course.share import load_classifier
 from dogscats_course.score import mistake_views
 from dogscats_course.train import train_classifier
@@ -21,9 +24,9 @@ def test_run_folder(drawn, tmp_path, tmp_path_factory, capsys, cache_at):
     run = tmp_path/'run'
     assert sorted(p.relative_to(run).as_posix() for p in run.rglob('*') if p.is_file()) == [
         'calibration.png', 'cam.png', 'confusion.png', 'history.csv', 'history.png', 'metrics.json', 'mistakes.png', 'model/config.json',
-        'model/model.safetensors', 'predictions.csv', 'report.html']
+        'model/model.safetensors', 'predictions.csv', 'report.html', 'settings.json']
     m = json.loads((run/'metrics.json').read_text())
-    assert {'accuracy', 'accuracy_low', 'accuracy_high', 'log_loss', 'n_train', 'n_valid', 'epochs', 'fine_tune', 'seconds', 'device', 'weights', 'seed', 'versions'} == set(m)
+    assert {'accuracy', 'accuracy_low', 'accuracy_high', 'log_loss', 'n_train', 'n_valid', 'epochs', 'last_block', 'fine_tune', 'seconds', 'device', 'weights', 'arch', 'seed', 'versions'} == set(m)
     assert m['accuracy_low'] <= m['accuracy'] <= m['accuracy_high'] and (m['n_train'], m['n_valid'], m['fine_tune'], m['seed']) == (24, 16, 0, 42)
     assert len(pd.read_csv(run/'history.csv')) == 2
     for picture in run.glob('*.png'):
@@ -47,13 +50,34 @@ def test_fine_tune(drawn, capsys):
     learn = train_classifier(drawn, epochs=1, size=64, bs=8, fine_tune=1)
     assert learn.history.fit.tolist() == [1, 2, 3]
 
+def test_another_architecture(drawn, tmp_path, capsys):
+    learn = train_classifier(drawn, epochs=1, size=64, bs=8, fine_tune=1, weights=None, arch='resnet18', out=tmp_path/'run')
+    assert re.search(r'Features of 40 photos: about .* \(cpu, in (bfloat16|float32)\)', capsys.readouterr().out) or learn.dls.device.type != 'cpu'
+    assert learn.history.fit.tolist() == [1, 2, 3]
+    report = (tmp_path/'run'/'report.html').read_text()
+    assert json.loads((tmp_path/'run'/'metrics.json').read_text())['arch'] == 'resnet18' and '--arch resnet18' in report and '<td>resnet18</td>' in report
+    assert load_classifier(tmp_path/'run'/'model').recipe == dict(arch='resnet18', weights=None)
+
+@pytest.mark.parametrize('arch, weights, words', [('resnet81', 'auto', 'nearest names are resnet18'), ('vit_b_16', None, 'cannot cut it'), ('alexnet', None, 'photos of 32×32'), ('resnet18', 'bundled', 'belong to vgg16_bn'), (42, 'auto', 'must be a name')])
+def test_an_architecture_that_will_not_do_is_told_before_the_work(tmp_path, monkeypatch, arch, weights, words):
+    monkeypatch.setattr('dogscats_course.train.make_dls', lambda *_, **__: pytest.fail('photos were opened'))
+    with pytest.raises(ValueError, match=words): train_classifier('nowhere', arch=arch, weights=weights, size=32, out=tmp_path/'run')
+    assert not list(tmp_path.iterdir())
+
+def test_the_estimate_counts_the_frozen_epoch_of_other_networks(drawn, monkeypatch):
+    "Its body runs over the photos; VGG16's rows are there already"
+    monkeypatch.setattr(estimate, '_seconds_per_photo', lambda f, x: 2)
+    for arch, frozen in (('vgg16_bn', 0), ('resnet18', 24 + 16)):
+        learn = vgg_learner(make_dls(drawn, size=64, bs=8), arch=arch, weights=None)
+        assert estimate._fine_tune_seconds(learn, 2) == 2*(3*24 + 16) + frozen
+
 def test_out_of_memory_suggests_a_batch_size(drawn, monkeypatch):
     conv = torch.nn.Conv2d.forward
     def full(self, x):
         if torch.is_grad_enabled(): raise torch.OutOfMemoryError  # only in training
         return conv(self, x)
     monkeypatch.setattr(torch.nn.Conv2d, 'forward', full)
-    monkeypatch.setattr('dogscats_course.train._fine_tune_seconds', lambda *_: 1)
+    monkeypatch.setattr('dogscats_course.estimate._fine_tune_seconds', lambda *_: 1)
     with pytest.raises(ValueError, match='on 8 photos at once: try bs=4'): train_classifier(drawn, epochs=1, size=64, bs=8, fine_tune=1)
 
 def test_bad_input_is_reported_before_the_work(drawn, tmp_path):
@@ -78,7 +102,7 @@ def test_on_the_photos(photos):
     assert (probs.argmax(1) == targets).float().mean() >= 0.965
     # the views count what the confusion matrix counts
     matrix = torch.zeros(2, 2, dtype=int).index_put((targets, probs.argmax(1)), torch.ones(n, dtype=int), accumulate=True)
-    counts = [int(re.search(rf'(\d+)( of {n})?\)', title)[1]) for title in list(mistake_views(learn))[:-1]]
+    counts = [int(re.search(rf'(\d+)( of {n})?\)', title)[1]) for title in list(mistake_views(learn))[:-2]]
     assert counts == [matrix.diag().sum(), matrix.sum() - matrix.diag().sum(), matrix[0, 0], matrix[1, 1], matrix[0, 1], matrix[1, 0]]
     # the whole network in float32 agrees, on every tenth photo
     some = range(0, n, n//100)
@@ -87,7 +111,7 @@ def test_on_the_photos(photos):
 
 def test_a_folder_without_room_is_reported_before_the_work(drawn, tmp_path, monkeypatch):
     resource = pytest.importorskip('resource')
-    monkeypatch.setattr('dogscats_course.train._train', None)
+    monkeypatch.setattr('dogscats_course.train._choose', None)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     (tmp_path/'mine').mkdir()
     resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))

@@ -185,7 +185,7 @@ def test_greyscale(trained):
     (None, TypeError, 'imgs must be pictures'), (3, TypeError, 'imgs must be pictures'), ([1, 2], TypeError, 'imgs must be pictures'), ([None], TypeError, 'imgs must be pictures'),
     ({}, TypeError, 'imgs must be pictures'), ([], ValueError, 'no picture'), (np.zeros((0, 8, 8, 3)), ValueError, 'no picture'), (np.zeros((0, 8, 3)), ValueError, 'must have pixels'),
     (np.zeros(8), ValueError, 'not 8'), (np.zeros((5, 8, 8)), ValueError, 'not 5×8×8'), (np.zeros((2, 2, 2, 8, 8)), ValueError, 'not 2×2×2×8×8'), (np.float32(3), TypeError, 'imgs must'),
-    (torch.randn(2, 3, 8, 8)*9, ValueError, 'from 0 to 255'), (np.full((8, 8, 3), np.nan), ValueError, 'from 0 to 255'), (np.full((8, 8, 3), 300), ValueError, 'from 0 to 255'),
+    (torch.full((2, 3, 8, 8), -9.), ValueError, 'from 0 to 255'), (np.full((8, 8, 3), np.nan), ValueError, 'from 0 to 255'), (np.full((8, 8, 3), 300), ValueError, 'from 0 to 255'),
     (np.zeros((8, 8, 3), complex), ValueError, 'numbers'), ('nowhere.jpg', PhotoError, 'nowhere.jpg'), ('', PhotoError, 'no such file'), (['nowhere.jpg'], PhotoError, 'nowhere.jpg'),
     ('a\0b', PhotoError, 'cannot be opened'), (b'Dear Sir', PhotoError, 'not a photo')], ids=lambda o: None if isinstance(o, type) else str(o)[:12])
 def test_what_is_no_picture(trained, o, error, words):
@@ -231,13 +231,15 @@ def test_unreadable_photos_are_named_and_rows_match(trained, drawn, tmp_path, ca
     (tmp_path/'notes.txt').write_text('mine')
     batches, probs = vgg.test(tmp_path)
     out = capsys.readouterr().out
-    assert batches.filenames == [f.name for f in good] and probs.shape == (3, 2)
+    assert batches.filenames == [f.name for f in good] + ['cat.0.jpg', 'cat.13x.jpg'] and batches.n == 3
+    assert probs.shape == (5, 2) and (probs[3:] == 0.5).all() and 'Each class gets 50 % for the 2 that cannot be read' in out
+    assert {len(next(batches)[0]) for _ in range(3)} == {3}, 'a batch holds photos that can be read'
     assert 'Left out 2 of 5 photos' in out and 'cat.0.jpg (the file is empty)' in out and '1 .txt' in out
     for f, p in zip(good, probs): assert vgg.predict(f)[0][0] == pytest.approx(p.max(), abs=0.01)
 
 def test_a_labelled_folder_with_an_empty_class_can_be_tested(trained, drawn, tmp_path):
     batches, probs = trained[0].test(with_an_odd_class(tmp_path, drawn, 'broken')/'valid')
-    assert len(probs) == len(batches.filenames) == 8 and batches.classes == ['cats', 'dogs', 'owls']
+    assert batches.n == 8 and len(probs) == len(batches.filenames) == 25 and batches.classes == ['cats', 'dogs', 'owls']
 
 def test_two_spellings_of_a_class(drawn, tmp_path):
     for form, source in (('NFC', 'cats'), ('NFD', 'cats')):

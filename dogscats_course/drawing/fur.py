@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
 from .pen import _FUR, _WHITE, _blob, _blur_matrix, _both, _curve, _fuzzy, _ink
-from .pen import _leaf, _maybe, _mix, _oval, _pick, _rgb
+from .pen import _chosen, _leaf, _maybe, _mix, _oval, _pick, _resume, _rgb
 
 # %% ../../nbs/01_fur.ipynb #8cb2eaaa
 @lru_cache
@@ -93,13 +93,18 @@ _DARKS = dict(points=['cocoa', 'charcoal', 'brown'], spots=['black', 'cocoa', 'b
 # %% ../../nbs/01_fur.ipynb #45583a04
 def _coat(rng, species):
     "Choose the pattern and the colours of a coat; both species draw from the same lists"
-    kind = _pick(rng, _PATTERNS, _SHARES[species])
-    base, dark = _pick(rng, _BASES.get(kind, list(_FUR))), _pick(rng, _DARKS.get(kind, ['black']))
+    kind = _chosen(rng, 'pattern', _pick(rng, _PATTERNS, _SHARES[species]))
+    base = _chosen(rng, 'coat', _pick(rng, _BASES.get(kind, list(_FUR))))
+    _resume(rng, 'markings')
+    dark = _pick(rng, _DARKS.get(kind, ['black']))
+    _resume(rng, 'shades')
     base = np.clip(_FUR[base]*rng.uniform(0.92, 1.06) + rng.normal(0, 0.012, 3), 0, 1)
     dark = np.clip(_FUR[dark] + rng.normal(0, 0.012, 3), 0, 1)
     if kind == 'tabby': dark = base*rng.uniform(0.42, 0.62)
+    _resume(rng, 'pale parts')
     contrasts = kind in ('tuxedo', 'mask', 'patches', 'spots')
     pale = 1. if contrasts else _pick(rng, [0.15 if base.mean() < 0.35 else 0., 0.25, 0.55, 0.9])
+    _resume(rng, 'skin')
     skins = ['#e6a19b', '#c9807c', '#a8655c'] if base.mean() > 0.45 else ['#c08078', '#8d5d57', '#6d4a46']
     skin, third = _rgb(_pick(rng, skins)), _FUR[_pick(rng, ['orange', 'black', 'brown', 'slate'])]
     return dict(kind=kind, base=base, dark=dark, light=_mix(base, _WHITE, pale), skin=skin, third=third)

@@ -6,6 +6,7 @@
 __all__ = []
 
 # %% ../../nbs/00_pen.ipynb #1021b5f8
+from collections import Counter
 from copy import copy
 from functools import lru_cache
 
@@ -44,6 +45,29 @@ def _pick(rng, seq, p=None):
 def _maybe(rng, p):
     "Return True with probability `p`"
     return bool(rng.random() < p)
+
+# %% ../../nbs/00_pen.ipynb #5a36d6d5
+class _Dice(np.random.Generator):
+    "The generator of one picture: `told` is what it chose, `asked` what to choose instead"
+    def __init__(self, numbers, asked=(), before=()):
+        super().__init__(np.random.PCG64(numbers))  # the numbers of `np.random.default_rng`
+        self.asked, self.told = dict(asked), {}
+        self.before, self.states, self.visits = dict(before), {}, Counter()
+
+# %% ../../nbs/00_pen.ipynb #c7d98ce1
+def _chosen(rng, name, value):
+    "Return `value`, or what was asked for as `name`, and remember it"
+    if not isinstance(rng, _Dice): return value
+    return rng.told.setdefault(name, rng.asked.get(name, value))
+
+# %% ../../nbs/00_pen.ipynb #0a3a62ab
+def _resume(rng, part):
+    "Go on with the random numbers that this `part` of the picture takes when nothing is asked for"
+    if not isinstance(rng, _Dice): return
+    rng.visits[part] += 1
+    key = part, rng.visits[part]
+    if key in rng.before: rng.bit_generator.state = rng.before[key]
+    rng.states[key] = rng.bit_generator.state
 
 # %% ../../nbs/00_pen.ipynb #48db951a
 @lru_cache

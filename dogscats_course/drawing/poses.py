@@ -9,7 +9,7 @@ __all__ = []
 import numpy as np
 
 from .pen import _DARK, _blob, _both, _curve, _leaf, _limb, _maybe, _mix, _normals
-from .pen import _oval, _pick, _rgb
+from .pen import _oval, _pick, _resume, _rgb
 from .fur import _body_marks, _fur
 from .scenes import _LIGHT, _bar, _cloth
 
@@ -26,6 +26,7 @@ def _paws(pen, rng, spots, r, colour):
     _fur(pen, rng, shapes, colour, flow=flow, tuft=0.025, depth=0.7, shadow=0.25, hair=0.8)
     def toe(x, y, u): return _limb([(x + u*r, y + r*0.12), (x + u*r*1.1, y + r*0.58)], [0.02, 0.035], 3)
     pen.paint([toe(x, y, u) for x, y in spots for u in (-0.3, 0.3)], _DARK, 0.55)
+    _resume(rng, 'paws')
 
 # %% ../../nbs/04_poses.ipynb #b81ab87d
 def _leg_marks(rng, coat, lines, width):
@@ -42,6 +43,7 @@ def _legs(pen, rng, coat, lines, width):
     "Paint legs along `lines`, each with a paw; their tops blend into the body"
     lines = [np.asarray(p, float) for p in lines]
     marks = _leg_marks(rng, coat, lines, width)
+    _resume(rng, 'legs')
     colour = _mix(coat['base'], coat['dark'], 0.35) if coat['kind'] == 'points' else coat['base']
     shapes, flow = [_limb(p, [width*1.25, width, width*0.9]) for p in lines], lines[0][0] - (0, 2)
     _fur(pen, rng, shapes, colour, [(marks, coat['dark'], 0.02)], flow=flow, tuft=0.03, shadow=0.2, fade=True)
@@ -62,16 +64,20 @@ def _tail(pen, rng, coat, pts, width, bushy):
     "Paint a tail along `pts`: `bushy` 0 is a rope, 1 a brush"
     p = np.asarray(pts, float)
     marks = _tail_marks(rng, coat, p, width)
+    _resume(rng, 'tail')
     shape = _limb(p, [width, width*(1 + 0.8*bushy), width*(1 + bushy), width*0.75])
     colour = coat['dark'] if coat['kind'] == 'points' else coat['base']
     _fur(pen, rng, shape, colour, marks, flow=p[0], tuft=0.04 + 0.08*bushy, shadow=0.3)
+    _resume(rng, 'after the tail')
 
 # %% ../../nbs/04_poses.ipynb #b48ca8ce
 def _torso(pen, rng, coat, outline, chest, flow):
     "Paint the body itself, with its pattern and perhaps a bib at `chest`"
     body = _curve(outline)
     marks = _body_marks(rng, coat, body.min(0), body.max(0), chest)
+    _resume(rng, 'torso')
     _fur(pen, rng, body, coat['base'], marks, flow=flow, tuft=0.07, shadow=0.2)
+    _resume(rng, 'after the torso')
 
 # %% ../../nbs/04_poses.ipynb #17383ee5
 def _ground(pen, x, y, r):
@@ -119,6 +125,7 @@ def _lie(pen, rng, coat, cat):
     above = [(hip*0.62, L - 0.75), (hip*0.9, L - 0.8), (hip + 0.1, L - 0.25)]
     haunch = _curve([*above, (hip*0.85, L + 0.1), (hip*0.55, L + 0.08), (hip*0.5, L - 0.35)])
     _fur(pen, rng, haunch, coat['base'], flow=(hip*0.6, L - 3), tuft=0.04, shadow=0.3, fade=True)
+    _resume(rng, 'after the haunch')
     _paws(pen, rng, [(hip*0.52, L + 0.06)], 0.26, _sock(coat))
     _legs(pen, rng, coat, [[(0.45, L - 0.35), (0.1, L - 0.02), (-0.2 - reach, L + 0.05)]], 0.38)
     _legs(pen, rng, coat, [[(-0.45, L - 0.35), (-0.7, L + 0.02), (-0.8 - reach, L + 0.1)]], 0.38)
