@@ -3,6 +3,7 @@ from fastai.vision.all import *
 
 # ours last, so that our names win
 from .about import *
+from .chinese import *
 from .processes import *
 from .atomic import *
 from .console import *

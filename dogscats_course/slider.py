@@ -14,6 +14,8 @@ from numbers import Integral, Real
 import matplotlib.pyplot as plt
 from PIL import Image
 
+from .chinese import as_in_plots
+
 # %% ../nbs/56_slider.ipynb #be778550
 def _webp(im):
     "Return a picture as WebP, exact or nearly so, whichever is smaller"
@@ -110,4 +112,5 @@ def slider(
     texts = [_value_text(v) for v in values]
     first = texts[0] if start is None else _value_text(start)
     if first not in texts: raise ValueError(f"start is {first}, which is not among the values: {', '.join(texts)}.")
-    return Slider(str(label), texts, [_frame(draw, v) for v in values], texts.index(first))
+    shown = [as_in_plots(t) for t in texts]
+    return Slider(as_in_plots(str(label)), shown, [_frame(draw, v) for v in values], texts.index(first))

@@ -126,7 +126,7 @@ chapters = {'Start here': 'vgg16 train',
             'Using and sharing': 'predict share report page publish card onnx_file',
             'Tools': 'compare duplicates clean plan ensemble kaggle',
             'The course and the command': 'measured course cli',
-            'What lies underneath': 'lettering archs items block features cache body fastbody grids processes memory console plain known atomic about',
+            'What lies underneath': 'lettering chinese archs items block features cache body fastbody grids processes memory console plain known atomic about',
             'How the pictures are drawn': 'drawing.pen drawing.fur drawing.faces drawing.heads drawing.scenes drawing.poses drawing.choices'}
 
 def notebooks(folder=nbs, files='[0-9]*.ipynb'): return sorted(f for f in folder.glob(files) if not f.parent.name.startswith('.'))

@@ -1,6 +1,7 @@
 """Give the lessons their badges and install cell, run them, and save their outputs: `make lessons`,
 or `python nbs/lessons.py 04_reading_mistakes` for one of them."""
 import argparse, base64, hashlib, io, json, os, re, sys, tempfile, time, tokenize, tomllib
+from itertools import zip_longest
 from pathlib import Path
 
 import nbformat
@@ -30,6 +31,8 @@ def badges(name):
                  Kaggle=('https://kaggle.com/static/images/open-in-kaggle.svg', f'https://kaggle.com/kernels/welcome?src={page}'))
     return '\n'.join(f'[![Open in {site}]({picture})]({link})' for site, (picture, link) in links.items())
 
+requirement = f"dogscats_course[clean,publish] @ git+{repository}"  # with what lessons 3 and 5 need
+
 install = f"""#| hide
 # Colab and Kaggle have no dogscats_course yet. Where it is installed, this cell does nothing.
 import os
@@ -37,8 +40,14 @@ from importlib.util import find_spec
 if find_spec('dogscats_course') is None:
     if {{'COLAB_RELEASE_TAG', 'KAGGLE_KERNEL_RUN_TYPE'}} & os.environ.keys():
         print('Installing dogscats_course: a minute or two. On Kaggle, Internet must be on in the settings.')
-        %pip install -q git+{repository}
-    else: print('The package is not installed here: pip install git+{repository}')"""
+        %pip install -q "{requirement}"
+    else: print("The package is not installed here: pip install '{requirement}'")"""
+
+# The code of a translation is that of the lesson, so the titles of its plots are translated while they are drawn.
+chinese = """#| hide
+# 图里的标题和标签用中文；本机若没有中文字体，就仍用英文。
+from dogscats_course.chinese import plots_in_chinese
+plots_in_chinese()"""
 
 def title(path): return nbformat.read(path, as_version=4).cells[0].source.partition('\n')[0].removeprefix('# ')
 
@@ -51,10 +60,12 @@ def course_map(name, found):
     return '\n\n'.join([course, *(f"[{ {'': 'In English', 'zh': '中文'}[k] }]({link})" for k, link in others.items())])
 
 def prepared(nb, name, found=None):
-    "Return `nb` with new badges, a new map of the lessons `found`, and a new install cell after its title"
-    first, *rest = (c for c in nb.cells if c.id not in ('badges', 'map', 'install'))
+    "Return `nb` with new badges, a new map of the lessons `found`, and a new install cell after its title; one in Chinese gets Chinese plots"
+    first, *rest = (c for c in nb.cells if c.id not in ('badges', 'map', 'install', 'chinese'))
     if first.cell_type != 'markdown' or not first.source.startswith('# '): raise ValueError('the first cell is not the title, `# ...`')
-    nb.cells = [first, new_markdown_cell(badges(name), id='badges'), new_markdown_cell(course_map(name, found or lessons()), id='map'), new_code_cell(install, id='install'), *rest]
+    links = [new_markdown_cell(badges(name), id='badges'), new_markdown_cell(course_map(name, found or lessons()), id='map')]
+    setup = [new_code_cell(install, id='install')] + [new_code_cell(chinese, id='chinese')]*name.startswith('zh/')
+    nb.cells = [first, *links, *setup, *rest]
     return nb
 
 # --- execution ---
@@ -139,12 +150,10 @@ def bare(source):
     for t in comments: lines[t.start[0] - 1] = t.line.rstrip('\n')[:t.start[1]]
     return '\n'.join(l.rstrip() for l in lines if l.strip())
 
-def translated(nb, original):
-    "Return the translation `nb` with the outputs of the lesson `original`; raises `ValueError` if their code differs"
-    if differ := [a.id for a, b in zip(code(nb), code(original)) if bare(a.source) != bare(b.source)]: raise ValueError(f"the code of cells {', '.join(differ)} is not that of the lesson")
-    if len(code(nb)) != len(code(original)): raise ValueError('the lesson has more code cells, or fewer')
-    for a, b in zip(code(nb), code(original)): a.outputs, a.execution_count = b.outputs, b.execution_count
-    return nb
+def differences(nb, original):
+    "Return the ids of the code cells in which the translation `nb` and the lesson `original` differ, but for comments"
+    pairs = zip_longest(*([c for c in code(o) if c.id not in ('install', 'chinese')] for o in (nb, original)))
+    return [(a or b).id for a, b in pairs if a is None or b is None or bare(a.source) != bare(b.source)]
 
 # --- the command ---
 
@@ -157,10 +166,11 @@ def executed(nb, tmp):
     return tidied(nb)
 
 def make(name, found, tmp):
-    "Run a lesson, or give a translation the outputs of its lesson, and save it; raise `ValueError`, and leave the file unchanged, if that fails"
+    "Run a lesson and save it; raise `ValueError`, and leave the file unchanged, if that fails or its code is not that of the lesson it translates"
     path, own = found[name], name.rpartition('/')[2]
     nb = prepared(nbformat.read(path, as_version=4), name, found)
-    nb = executed(nb, Path(tmp)) if own == name or own not in found else translated(nb, nbformat.read(found[own], as_version=4))
+    if own in found and (differ := differences(nb, nbformat.read(found[own], as_version=4))): raise ValueError(f"the code of cells {', '.join(differ)} is not that of {own}")
+    nb = executed(nb, Path(tmp))
     if bad := list(problems(nb)): raise ValueError('\n  '.join(bad))
     path.write_text(cleaned(nb), encoding='utf-8', newline='\n')
     return hashes(nb)

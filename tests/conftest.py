@@ -1,5 +1,5 @@
 "Small drawn data sets for every test, and the real photos for the tests that need them."
-import os, shutil, subprocess, tempfile
+import os, shutil, subprocess, sys, tempfile
 from pathlib import Path
 
 import pytest
@@ -9,6 +9,25 @@ _cache = tempfile.TemporaryDirectory(prefix='dogscats_tests_')
 os.environ['XDG_CACHE_HOME'] = _cache.name
 
 from dogscats_course.draw import draw_dogscats
+
+root = Path(__file__).resolve().parent.parent
+
+def sh(*cmd, cwd):
+    "Return what `cmd` printed; if it fails, the error holds all of that"
+    env = {k: v for k, v in os.environ.items() if k not in ('PYTHONPATH', 'PYTHONHOME')}
+    r = subprocess.run(cmd, cwd=cwd, env=env, text=True, encoding='utf-8', errors='replace',
+                       stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    assert r.returncode == 0, r.stdout
+    return r.stdout
+
+@pytest.fixture(scope='session')
+def dist(tmp_path_factory):
+    "A folder with the sdist and its wheel, made from a copy: an old build beside the source could hide a missing file"
+    tmp = tmp_path_factory.mktemp('package')
+    old = shutil.ignore_patterns('.*', '*.egg-info', '__pycache__', 'build', 'dist', 'data', 'runs')
+    shutil.copytree(root, tmp/'source', ignore=old)
+    sh(sys.executable, '-m', 'build', '--no-isolation', '--outdir', tmp/'dist', tmp/'source', cwd=tmp)
+    return tmp/'dist'
 
 @pytest.fixture(scope='session')
 def drawn(tmp_path_factory):

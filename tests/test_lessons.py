@@ -1,10 +1,12 @@
-"""Each lesson runs from top to bottom and keeps its promises; its file is as `make lessons` leaves it, and laid out as a lesson must be."""
-import json, posixpath, re, runpy
+"""Each lesson runs from top to bottom, with the package as its wheel holds it, and keeps its promises; its file is as `make lessons` leaves it, and laid out as a lesson must be."""
+import ast, json, re, runpy, zipfile
 from pathlib import Path
 
 import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+
+from dogscats_course.chinese import chinese_font, in_chinese
 
 root = Path(__file__).resolve().parent.parent
 maker = runpy.run_path(str(root/'nbs/lessons.py'))
@@ -58,10 +60,17 @@ def caches(tmp_path_factory):
     "One folder for the pictures and features of all lessons, which are drawn and computed once"
     return tmp_path_factory.mktemp('lessons')
 
-def run(nb, cwd, caches, promises=()):
-    "Run `nb`, its training cells twice, then check the promises; return those that were broken"
+@pytest.fixture(scope='session')
+def wheel(dist, tmp_path_factory):
+    "A folder with what the wheel holds"
+    with zipfile.ZipFile(next(dist.glob('*.whl'))) as f: f.extractall(folder := tmp_path_factory.mktemp('wheel'))
+    return folder
+
+def run(nb, cwd, caches, wheel, promises=()):
+    "Run `nb` with the package in `wheel`, its training cells twice, then check the promises; return those that were broken"
     client, broken = maker['client'](nb, cwd), []
-    with client.setup_kernel(env=maker['surroundings'](caches)):
+    promises = [f"__import__('dogscats_course').__file__.startswith({str(wheel)!r})", *promises]
+    with client.setup_kernel(env={**maker['surroundings'](caches), 'PYTHONPATH': str(wheel)}):
         for i, c in enumerate(nb.cells):
             for _ in range(2 if c.cell_type == 'code' and trains.search(c.source) else 1): client.execute_cell(c, i)
         for p in promises:
@@ -71,14 +80,14 @@ def run(nb, cwd, caches, promises=()):
     return broken
 
 @pytest.mark.parametrize('name', [n for n in LESSONS if '/' not in n or n == 'zh/01_seven_lines'])  # translations have the same code
-def test_runs_and_keeps_its_promises(name, caches, tmp_path):
+def test_runs_and_keeps_its_promises(name, caches, wheel, tmp_path):
     own = Path(name).name
     promises, answers = PROMISES.get(own), root/f'tests/answers/{own}.py'
     assert promises, f'add to PROMISES what must hold after {name}'
     assert answers.exists(), f'add {answers.name}, which computes what the answers to its exercises say'
     nb, kept = read(name), read(name)
     nb.cells.append(new_code_cell(answers.read_text(encoding='utf-8')))
-    assert run(nb, tmp_path, caches, promises) == []
+    assert run(nb, tmp_path, caches, wheel, promises) == []
     nb.cells.pop()
     fresh = [c.id for c in code(maker['tidied'](nb)) if c.outputs]
     assert [i for i in fresh if not next(c for c in kept.cells if c.id == i).outputs] == [], 'these cells have no saved output: run `make lessons`'
@@ -139,7 +148,7 @@ def test_begins_and_ends_as_every_lesson(name):
     assert re.search(r'\d+ (?:minutes|分钟)', first), 'what you will have, and how long it takes'
     assert len(re.findall(r'^\| ', words, re.M)) >= 6, 'a table of words: ours, and what others say'
     assert len(answer.findall(questions)) == 10
-    assert 30 <= len(cells) - 4 <= 60, 'without the badges, the map, the install cell and the title'
+    assert 30 <= len([c for c in cells[1:] if c.id not in ('badges', 'map', 'install', 'chinese')]) <= 60, 'without the title and what the tool writes'
 
 @each
 def test_code_lines_are_short(name):
@@ -147,10 +156,24 @@ def test_code_lines_are_short(name):
 
 @pytest.mark.parametrize('name', [n for n in LESSONS if '/' in n])
 def test_a_translation_has_the_same_code(name):
-    ours, other = read(name), read(Path(name).name)
-    assert [maker['bare'](c.source) for c in code(ours)] == [maker['bare'](c.source) for c in code(other)], 'only comments and alternative texts may differ'
-    assert [c.outputs for c in code(ours)] == [c.outputs for c in code(other)], f'run python nbs/lessons.py {name}'
-    assert [c.id for c in code(ours) if '#| fig-alt' in c.source] == [c.id for c in code(other) if '#| fig-alt' in c.source]
+    ours, other = read(Path(name).name), read(name)
+    assert maker['differences'](other, ours) == [], 'only comments and alternative texts may differ'
+    ours, other = ({c.id: c for c in code(nb) if c.id != 'chinese'} for nb in (ours, other))
+    def kinds(c): return [(o.output_type, *sorted(o.get('data', {}))) for o in c.outputs]
+    assert [(k, kinds(c)) for k, c in ours.items()] == [(k, kinds(c)) for k, c in other.items()], f'run python nbs/lessons.py {name}'
+    assert [k for k in ours if '#| fig-alt' in ours[k].source] == [k for k in other if '#| fig-alt' in other[k].source]
+
+@pytest.mark.parametrize('name', [n for n in LESSONS if '/' not in n])
+def test_titles_of_plots_have_a_translation(name):
+    def texts(source):
+        "Yield the titles and labels that stand in `source` as they are; f-strings are not among them"
+        for o in ast.walk(ast.parse(source)):
+            if not isinstance(o, ast.Call): continue
+            own = [k.value for k in o.keywords if k.arg in ('title', 'xlabel', 'ylabel', 'label')]
+            if getattr(o.func, 'id', '') == 'slider': own.append(o.args[2])
+            yield from (v.value for v in own if isinstance(v, ast.Constant) and isinstance(v.value, str))
+    found = {t for c in code(read(name)) if c.id != 'install' for t in texts(c.source)}
+    assert {t for t in found if in_chinese(t) == t} <= {'w', '−log p', 'Cat or dog?'}, 'add these to dogscats_course/assets/chinese.json'
 
 def test_translations_are_whole(): assert {n for n in LESSONS if '/' not in n} == {Path(n).name for n in LESSONS if n.startswith('zh/')}
 
@@ -175,7 +198,8 @@ def test_tool_is_idempotent(tmp_path):
 @pytest.mark.parametrize('source,words', [('1/0', 'ZeroDivisionError'), ('import os; os.getcwd()', 'a path of this machine'), ('import sys; print(sys.prefix + "/lib")', 'a path of this machine'),
                                           ('import os; os._exit(1)', 'died')])
 def test_tool_refuses(tmp_path, capfd, source, words):
-    path, good = lesson(tmp_path, source), lesson(tmp_path, '1 + 1', name='zh/02_second')
+    path = lesson(tmp_path, source)
+    lesson(tmp_path, '1 + 1', name='zh/02_second')
     before = path.read_bytes()
     assert make(tmp_path) == 1 and path.read_bytes() == before
     assert set(json.loads((tmp_path/'outputs.json').read_text())) == {'zh/02_second'}, 'the others are made'
@@ -187,15 +211,18 @@ def test_tool_refuses_a_notebook_that_is_not_a_lesson(tmp_path, capfd):
     with pytest.raises(SystemExit): make(tmp_path, '02_nowhere')
     assert '01_first' in capfd.readouterr().err
 
-def test_tool_gives_a_translation_the_outputs_of_its_lesson(tmp_path, capfd):
-    lesson(tmp_path, 'import random\nrandom.random()  # a number')
-    path = lesson(tmp_path, 'import random\nrandom.random()  # 一个数', name='zh/01_first')
+def test_tool_runs_a_translation_of_the_same_code(tmp_path, capfd):
+    plot = "#| fig-alt: {}\nimport matplotlib.pyplot as plt\nplt.plot([1, 2])\nplt.title('accuracy');  # {}"
+    lesson(tmp_path, plot.format('A line', 'a comment'))
+    path = lesson(tmp_path, plot.format('一条线', '注释'), name='zh/01_first')
     assert make(tmp_path) == 0
     nb, ours = nbformat.read(path, as_version=4), nbformat.read(tmp_path/'01_first.ipynb', as_version=4)
-    assert nb.cells[-1].outputs == ours.cells[-1].outputs != [] and '一个数' in nb.cells[-1].source
+    assert [c.id for c in nb.cells] == ['title', 'badges', 'map', 'install', 'chinese', 'cell0'] and '注释' in nb.cells[-1].source
+    png, our_png = (o.cells[-1].outputs[0].data['image/png'] for o in (nb, ours))
+    assert (png == our_png) == (chinese_font() is None), 'its title is in Chinese'
     assert '[In English](../01_first.ipynb)' in nb.cells[2].source and '[中文](zh/01_first.ipynb)' in ours.cells[2].source
-    lesson(tmp_path, 'import random\nrandom.random() + 1', name='zh/01_first')
-    assert make(tmp_path, 'zh/01_first') == 1 and 'is not that of the lesson' in capfd.readouterr().err
+    lesson(tmp_path, plot.format('A line', 'a comment') + '\n1', name='zh/01_first')
+    assert make(tmp_path, 'zh/01_first') == 1 and 'is not that of 01_first' in capfd.readouterr().err
 
 def test_tool_keeps_the_hashes_of_the_other_lessons(tmp_path):
     lesson(tmp_path, '1')
@@ -228,5 +255,5 @@ def test_install_cell(site, missing, monkeypatch, capsys):
     class Shell:
         def run_line_magic(self, *args): ran.append(args)
     exec(source, dict(get_ipython=Shell))
-    assert ran == ([('pip', f"install -q git+{maker['repository']}")] if site and missing else [])
+    assert ran == ([('pip', f'install -q "dogscats_course[clean,publish] @ git+{maker["repository"]}"')] if site and missing else [])
     assert bool(capsys.readouterr().out) == missing

@@ -1,31 +1,15 @@
 "The sdist, the wheel built from it, and what that wheel installs into a fresh environment."
-import os, shutil, subprocess, sys, sysconfig, tarfile, venv, zipfile
+import os, sysconfig, tarfile, venv, zipfile
 from importlib.metadata import Distribution, version
 from pathlib import Path
 
 import pytest
+from conftest import sh
 from packaging.requirements import Requirement
 
 root = Path(__file__).resolve().parent.parent
 weights = 'dogscats_course/assets/vgg16_bn_imagenet_int8.safetensors'
 LESSONS = [o for d in ('', 'zh') for o in (root/'nbs/lessons'/d).glob('*.ipynb')]
-
-def sh(*cmd, cwd):
-    "Return what `cmd` printed; if it fails, the error holds all of that"
-    env = {k: v for k, v in os.environ.items() if k not in ('PYTHONPATH', 'PYTHONHOME')}
-    r = subprocess.run(cmd, cwd=cwd, env=env, text=True, encoding='utf-8', errors='replace',
-                       stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    assert r.returncode == 0, r.stdout
-    return r.stdout
-
-@pytest.fixture(scope='module')
-def dist(tmp_path_factory):
-    "A folder with the sdist and its wheel, made from a copy: an old build beside the source could hide a missing file"
-    tmp = tmp_path_factory.mktemp('package')
-    old = shutil.ignore_patterns('.*', '*.egg-info', '__pycache__', 'build', 'dist', 'data', 'runs')
-    shutil.copytree(root, tmp/'source', ignore=old)
-    sh(sys.executable, '-m', 'build', '--no-isolation', '--outdir', tmp/'dist', tmp/'source', cwd=tmp)
-    return tmp/'dist'
 
 @pytest.fixture(scope='module')
 def fresh(dist, tmp_path_factory):
@@ -50,7 +34,7 @@ def test_wheel_holds_weights_and_licences(dist):
     assert {'LICENSE', 'NOTICE'} == {Path(o).name for o in names if '.dist-info/licenses/' in o}
     modules = {o.relative_to(root).as_posix() for o in (root/'dogscats_course').rglob('*.py')}
     lessons = {f"dogscats_course/lessons/{o.relative_to(root/'nbs/lessons').as_posix()}" for o in LESSONS}
-    assets = {weights, *(f'dogscats_course/assets/{name}' for name in ('measured.json', 'page.html', 'page.js', 'page_worker.js', 'report.html'))}
+    assets = {weights, *(f'dogscats_course/assets/{name}' for name in ('chinese.json', 'measured.json', 'page.html', 'page.js', 'page_worker.js', 'report.html'))}
     assert modules | lessons | assets == {o for o in names if '.dist-info/' not in o}
 
 def test_command_in_a_fresh_environment(fresh):
