@@ -273,6 +273,9 @@ def in_chinese(soup):
         for o in [part, *part.find_all(True)]:
             for k in ('aria-label', 'placeholder', 'title'):
                 if o.get(k) in chinese: o[k] = chinese[o[k]]
+    for a in soup.select('nav a[href$="/install.html"], nav a[href="install.html"]'):  # there is one in Chinese
+        if item := a.find_parent('li', class_='sidebar-item'): item.decompose()  # and it has its own place among the pages
+        else: a['href'] = a['href'].replace('install.html', 'zh_install.html')
 
 def mend(page):
     "Add what a page of smalldocs lacks"

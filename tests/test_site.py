@@ -91,6 +91,20 @@ def test_lessons_lead_to_each_other(pages):
 class Quiet(SimpleHTTPRequestHandler):
     def log_message(self, *args): pass
 
+def test_the_frame_of_a_chinese_page_is_chinese(pages):
+    for page in ('lessons/zh/seven_lines.html', 'zh_index.html'):
+        soup = pages[page]
+        bar, side = soup.select('nav.navbar .menu-text'), [a for a in soup.select('#quarto-sidebar a') if a.get_text(strip=True) == '安装']
+        assert {'课程', '安装'} <= {o.get_text(strip=True) for o in bar} and soup.html['lang'] == 'zh'
+        assert [unquote(a['href']).rpartition('/')[2] for a in side] == ['zh_install.html'], 'one page to install, the Chinese one'
+        assert [urljoin(page, a['href']) for a in soup.select('nav.navbar a') if a.get_text(strip=True) == '安装'] == ['zh_install.html']
+    assert 'Install' in pages['index.html'].select_one('nav.navbar').get_text()
+
+def test_the_list_of_lessons_is_by_language(pages):
+    lists = [[urljoin('lessons/index.html', a['href']) for a in o.select('a')] for o in pages['lessons/index.html'].select('.quarto-listing')]
+    lists = [list(dict.fromkeys(o)) for o in lists]
+    assert lists[0][0] == 'lessons/seven_lines.html' and lists[1] == [o.replace('lessons/', 'lessons/zh/') for o in lists[0]] and len(lists) == 2
+
 @pytest.fixture(scope='module')
 def address(site):
     with ThreadingHTTPServer(('localhost', 0), partial(Quiet, directory=site)) as server:
