@@ -43,6 +43,9 @@ if find_spec('dogscats_course') is None:
         %pip install -q "{requirement}"
     else: print("The package is not installed here: pip install '{requirement}'")"""
 
+# The cells of a lesson that this tool writes, by their ids
+written = 'badges', 'map', 'install', 'chinese'
+
 # The code of a translation is that of the lesson, so the titles of its plots are translated while they are drawn.
 chinese = """#| hide
 # 图里的标题和标签用中文；本机若没有中文字体，就仍用英文。
@@ -60,8 +63,8 @@ def course_map(name, found):
     return '\n\n'.join([course, *(f"[{ {'': 'In English', 'zh': '中文'}[k] }]({link})" for k, link in others.items())])
 
 def prepared(nb, name, found=None):
-    "Return `nb` with new badges, a new map of the lessons `found`, and a new install cell after its title; one in Chinese gets Chinese plots"
-    first, *rest = (c for c in nb.cells if c.id not in ('badges', 'map', 'install', 'chinese'))
+    "Return `nb` with the cells `written` anew after its title; `found` are the lessons for the map"
+    first, *rest = (c for c in nb.cells if c.id not in written)
     if first.cell_type != 'markdown' or not first.source.startswith('# '): raise ValueError('the first cell is not the title, `# ...`')
     links = [new_markdown_cell(badges(name), id='badges'), new_markdown_cell(course_map(name, found or lessons()), id='map')]
     setup = [new_code_cell(install, id='install')] + [new_code_cell(chinese, id='chinese')]*name.startswith('zh/')
@@ -152,7 +155,7 @@ def bare(source):
 
 def differences(nb, original):
     "Return the ids of the code cells in which the translation `nb` and the lesson `original` differ, but for comments"
-    pairs = zip_longest(*([c for c in code(o) if c.id not in ('install', 'chinese')] for o in (nb, original)))
+    pairs = zip_longest(*([c for c in code(o) if c.id not in written] for o in (nb, original)))
     return [(a or b).id for a, b in pairs if a is None or b is None or bare(a.source) != bare(b.source)]
 
 # --- the command ---
