@@ -100,9 +100,11 @@ def origin(
 def _licence(license, weights): return f"Of this model: {license or 'not given'}\n\n{origin(weights)}"
 
 # %% ../nbs/66_card.ipynb #d47fee8d
-def _limits(weights, size):
-    "Return the list of what the model cannot do"
-    limits = ["It knows these classes and no others: whatever a photo shows, it predicts one of them.",
+_WARNS = " If a photo is unlike its training photos, a warning stands beside the answer; but it misses some of these."
+
+def _limits(weights, size, warns):
+    "Return the list of what the model cannot do; `warns` is whether it knows its training photos"
+    limits = ["It knows these classes and no others: whatever a photo shows, it predicts one of them." + _WARNS*warns,
               "The figures hold for photos like those it was validated on; how well it does on others is not known.",
               "A probability is the model's confidence, which may differ from how often it is right.",
               f"A photo is squished to {size}×{size} pixels, and small details are lost."]
@@ -132,7 +134,7 @@ def card_sections(
             'Intended use': use or 'not given',
             'Data': f"Trained on: {data or 'not given'}",
             'Figures': _table(_figures(config.get('scores'))),
-            'Limits': _limits(config['weights'], config['size']),
+            'Limits': _limits(config['weights'], config['size'], bool(config.get('familiarity'))),
             'Licence': _licence(license, config['weights']),
             'How it was made': _training(config)}
 

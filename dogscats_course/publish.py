@@ -19,11 +19,10 @@ from . import photos
 from .about import require
 from .atomic import atomic_folder, check_new
 from .card import card_sections, default_title, learner_and_config, markdown_page, model_card
-from .onnx_file import export_onnx, onnx_pixels, onnx_probs
+from .onnx_file import export_onnx, onnx_answer, onnx_pixels
 from .page import drawn_examples
 from .predict import predict_files
 from .share import as_learner
-from .familiarity import UNLIKE
 
 # %% ../nbs/69_publish.ipynb #06d35298
 def _photo_page(
@@ -46,13 +45,18 @@ def _photo_page(
         photo.change(answer, photo, label, preprocess=False, api_name='predict')
     return page
 
+# %% ../nbs/69_publish.ipynb #65e6b68e
+def _warn_unlike():
+    "Warn the visitor of a Gradio page that a photo is none of those that the classifier knows"
+    import gradio as gr
+    gr.Warning('This photo is unlike its training photos: do not trust the answer.', duration=None)
+
 # %% ../nbs/69_publish.ipynb #03b75f9f
 def _photo_probs(learn, file):
     "Return {class: probability} of a photo, with a warning if it is unlike the training photos; raises `ValueError`"
-    import gradio as gr
     with learn.no_bar(): row = predict_files(learn, file).iloc[0]
     if row.error: raise ValueError(f"This file cannot be read: {row.error}.")
-    if row.warning: gr.Warning(f'This photo is {UNLIKE}: do not trust the answer.', duration=None)
+    if row.warning: _warn_unlike()
     return dict(zip(learn.dls.vocab, map(float, row.iloc[2:])))  # the probabilities come after file and label
 
 # %% ../nbs/69_publish.ipynb #ea6b74d3
@@ -72,8 +76,22 @@ def make_app(
     examples = [o if isinstance(o, Image.Image) else str(o) for o in examples]
     return _photo_page(partial(_photo_probs, learn), title or default_title(classes), examples)
 
+# %% ../nbs/69_publish.ipynb #25fabe79
+def _nearness(x, known):
+    "Return the cosine of features `x` with the k-th nearest rows of `known`, a dict of arrays"
+    rows = known['rows'].astype(np.float32)
+    cosines = rows @ x/np.linalg.norm(rows, axis=1)/np.linalg.norm(x)
+    return np.sort(cosines)[-known['k']]
+
+# %% ../nbs/69_publish.ipynb #03ffcdc0
+def _space_probs(session, known, file):
+    "Return {class: probability} of a photo, with a warning if it is unlike the training photos; raises `ValueError`"
+    probs, features = onnx_answer(session, file)
+    if known and _nearness(features, known) < known['threshold']: _warn_unlike()
+    return probs
+
 # %% ../nbs/69_publish.ipynb #3805def2
-_space_functions = onnx_pixels, onnx_probs, _photo_page
+_space_functions = onnx_pixels, onnx_answer, _nearness, _warn_unlike, _space_probs, _photo_page
 
 # %% ../nbs/69_publish.ipynb #19fb3539
 _space_app = '''"""Tells what a photo shows, as a web page. Written by dogscats_course {version}; needs what requirements.txt names."""
@@ -92,7 +110,8 @@ from photos import PhotoError, open_photo
 {functions}
 
 session = onnxruntime.InferenceSession(here/'model.onnx', providers=['CPUExecutionProvider'])
-classify = partial(onnx_probs, session)
+known = dict(np.load(file)) if (file := here/'familiarity.npz').exists() else None
+classify = partial(_space_probs, session, known)
 app = _photo_page(classify, {title!r}, sorted(map(str, here.glob('examples/*.jpg'))))
 if __name__ == '__main__': app.launch()
 '''
@@ -126,6 +145,11 @@ def _write_examples(folder, classes):
         folder.mkdir(exist_ok=True)
         im.save(folder/f'{i}.jpg', quality=95)
 
+# %% ../nbs/69_publish.ipynb #8861827a
+def _write_familiarity(file, learn):
+    "Write the familiarity of a Learner to `file`, unless it has none"
+    if known := learn.familiarity: np.savez_compressed(file, **dict(known._asdict(), rows=known.rows.numpy()))
+
 # %% ../nbs/69_publish.ipynb #020cd040
 @delegates(model_card)
 def write_space(
@@ -134,7 +158,7 @@ def write_space(
     title:str=None, # heading of the page; by default the classes
     **kwargs
 )->Path: # the folder
-    """Write the files of a Hugging Face Space: a page, what it needs, a README.md, the ONNX file, and examples
+    """Write the files of a Hugging Face Space: a page, what it needs, a README.md, the network, what it knows, and examples
 
     Raises `FileExistsError`, and the errors of `export_onnx`."""
     require('publish', 'gradio', 'onnx', 'onnxscript', 'onnxruntime')
@@ -143,6 +167,7 @@ def write_space(
     title, versions = title or default_title(config['classes']), _requirements()
     with atomic_folder(dest) as tmp:
         export_onnx(learn, tmp/'model.onnx', small=True)
+        _write_familiarity(tmp/'familiarity.npz', learn)
         (tmp/'app.py').write_text(_app_code(title), encoding='utf-8')
         (tmp/'photos.py').write_text(inspect.getsource(photos), encoding='utf-8')
         (tmp/'requirements.txt').write_text(''.join(f'{k}=={v}\n' for k, v in versions.items()))

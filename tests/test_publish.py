@@ -14,7 +14,7 @@ from dogscats_course.card import model_card
 from dogscats_course.data import make_dls
 from dogscats_course.draw import draw_animal
 from dogscats_course.learner import vgg_learner
-from dogscats_course.onnx_file import export_onnx, onnx_probs
+from dogscats_course.onnx_file import export_onnx, onnx_answer
 from dogscats_course.photos import photo_error
 from dogscats_course.publish import _photo_probs, make_app, write_space
 from dogscats_course.share import load_classifier, save_classifier
@@ -177,7 +177,7 @@ def test_onnx_includes_the_preprocessing(saved, exported, photo, drawn, float32)
     about = session.get_modelmeta().custom_metadata_map
     assert json.loads(about['classes']) == ['cats', 'dogs'] and about['size'] == '64'
     learn, files = saved[0], [photo, *sorted((drawn/'valid').rglob('*.jpg'))]
-    for f in files: assert close(onnx_probs(session, f), probs(learn, f))
+    for f in files: assert close(onnx_answer(session, f)[0], probs(learn, f))
     for n in (1, 3, 17):
         p = session.run(None, {'photos': np.random.default_rng(0).random((n, 3, 64, 64), np.float32)})[0]
         assert p.shape == (n, 2) and p.sum(1) == pytest.approx(1, abs=1e-5)
@@ -195,7 +195,7 @@ def test_onnx_of_another_network(drawn, tmp_path, float32):
     learn = vgg_learner(make_dls(drawn, size=64, bs=8), arch=resnet18, weights=None)
     file = export_onnx(learn, tmp_path/'resnet.onnx')
     f = learn.dls.valid_ds.items[0]
-    assert close(onnx_probs(onnxruntime.InferenceSession(file), f), probs(learn, f))
+    assert close(onnx_answer(onnxruntime.InferenceSession(file), f)[0], probs(learn, f))
 
 def test_the_learner_is_unchanged(saved, tmp_path):
     learn = saved[0]
@@ -265,10 +265,10 @@ def test_card_with_odd_names_is_text(oddly_named):
 def space(saved, tmp_path_factory): return write_space(saved[1], tmp_path_factory.mktemp('space')/'space', title="Cat's or \"dog's\"?", license='mit')
 
 def test_space_is_complete(space, saved):
-    assert sorted(p.relative_to(space).as_posix() for p in space.rglob('*.*')) == ['README.md', 'app.py', *(f'examples/{i}.jpg' for i in range(1, 5)), 'model.onnx', 'photos.py', 'requirements.txt']
+    assert sorted(p.relative_to(space).as_posix() for p in space.rglob('*.*')) == ['README.md', 'app.py', *(f'examples/{i}.jpg' for i in range(1, 5)), 'familiarity.npz', 'model.onnx', 'photos.py', 'requirements.txt']
     text = (space/'README.md').read_text(encoding='utf-8')
     assert front(text) == dict(title="Cat's or \"dog's\"?", sdk='gradio', sdk_version=gradio.__version__, python_version='{}.{}'.format(*sys.version_info), app_file='app.py', license='mit')
-    assert percent(score(saved[0])['accuracy'], 1) in text and 'load_classifier' not in text
+    assert percent(score(saved[0])['accuracy'], 1) in text and 'load_classifier' not in text and 'a warning stands beside the answer' in text
     for line in (space/'requirements.txt').read_text().splitlines(): assert re.fullmatch(r'(gradio|onnxruntime|numpy|pillow)==[\w.+]+', line)
     for name in ('app.py', 'photos.py'):
         code = (space/name).read_text(encoding='utf-8').split('"""', 2)[2]
@@ -308,6 +308,24 @@ def test_space_runs_with_the_packages_it_names(space, saved, photo, tmp_path, fl
     said, kind = line.rsplit(' ', 1)
     assert sentence == 'This file cannot be read: not a photo, or damaged at its start.' and kind == 'Blocks'
     assert close(json.loads(said), probs(saved[0], photo))
+
+def test_the_space_warns_of_what_the_classifier_does_not_know(space, saved, tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(space)
+    warned, learn = [], saved[0]
+    monkeypatch.setattr('gradio.Warning', lambda message, **kwargs: warned.append(message))
+    classify = runpy.run_path(str(space/'app.py'))['classify']
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(tmp_path/'noise.png')
+    classify(tmp_path/'noise.png')
+    assert len(warned) == 1 and 'unlike its training photos' in warned[0]
+    classify(learn.dls.train_ds.items[0])
+    assert len(warned) == 1
+
+def test_a_space_of_a_classifier_that_knows_no_photos(saved, tmp_path):
+    folder = save_classifier(saved[0], tmp_path/'model', familiarity=False)
+    space = write_space(folder, tmp_path/'space')
+    assert not (space/'familiarity.npz').exists() and 'a warning' not in (space/'README.md').read_text(encoding='utf-8')
+    assert runpy.run_path(str(space/'app.py'))['known'] is None
 
 def test_the_space_starts_no_other_program(space, tmp_path):
     "A .jpg that is PostScript, a pipe, and whatever else is no photo"
