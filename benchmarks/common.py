@@ -64,6 +64,8 @@ def machine():
     "Describe this machine: its processor, memory, GPU and the versions installed"
     import psutil, torch
     cpu = torch.cpu.get_capabilities().get('cpu_name') or platform.processor()
+    isa = torch.backends.cpu.get_cpu_capability()
+    if isa != 'AVX512': cpu += f', {isa}'  # one name may stand for old cores and new ones
     return dict(cpu=cpu, cores=os.cpu_count(), memory_gib=round(psutil.virtual_memory().total/2**30),
                 gpu=torch.cuda.get_device_name() if torch.cuda.is_available() else None,
                 python=platform.python_version(), **{p: version(p) for p in ('torch', 'torchvision', 'fastai', 'dogscats_course')})

@@ -43,7 +43,7 @@ def accuracy_figures(r):
 
 def rates_figures(r):
     for o in r['rows']:
-        if 'mirrored' in o['photos'] or o['photos'].startswith('4000/'): continue  # accuracy.py has 4,000 with more seeds
+        if o['photos'].startswith('4000/'): continue  # accuracy.py has 4,000 with more seeds
         n, valid = map(int, o['photos'].split('/'))
         kind = {'head': 'head', '3 epochs, 0.0001': 'block'}.get(o['setting'])  # the defaults of `fit_last_block`
         if kind: yield accuracy(kind, n, valid, o['mean'], o['standard_error'], o['seeds'])

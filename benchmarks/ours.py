@@ -69,14 +69,15 @@ def rates(a):
     "Return the accuracy of a head, and of the last block trained from there with several learning rates and epochs"
     learn = learner(a)
     learn.remove_cb(ProgressCallback)
+    with flipping(learn, any(flip for *_, flip in a['settings'])): prepare_rows(learn)
     learn.fit_head(5)
     found = dict(head=learn.recorder.values[-1][-1])
     start = {k: v.clone() for k, v in learn.model.state_dict().items()}
-    for epochs, lr in a['settings']:
+    for epochs, lr, flip in a['settings']:
         learn.model.load_state_dict(start)
         learn.opt = None
-        learn.fit_last_block(epochs, lr, cbs=LastEpochOnly())
-        found[f'{epochs} epochs, {lr:g}'] = learn.recorder.values[-1][-1]
+        with flipping(learn, flip): learn.fit_last_block(epochs, lr, cbs=LastEpochOnly())
+        found[f"{epochs} epochs, {lr:g}{', Flip' if flip else ''}"] = learn.recorder.values[-1][-1]
     return found
 
 def full(a):

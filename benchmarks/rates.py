@@ -5,15 +5,7 @@ Earlier results of this machine are kept, except for the sizes that are measured
 import argparse, statistics, tempfile
 from pathlib import Path
 
-from PIL import Image, ImageOps
-
 from common import machine, measure, photos, result, save, seed, weights
-
-def mirrored(path):
-    "Put the mirror image of each training photo beside it, and return the data set's folder"
-    for f in list(path.glob('train/*/*.jpg')):
-        with Image.open(f) as im: ImageOps.mirror(im).save(f.with_name(f'mirror.{f.name}'), quality=95)
-    return path
 
 def summary(size, runs):
     "Return a row for each setting: its mean accuracy, the standard error, and the mean gain over the head"
@@ -32,17 +24,18 @@ if __name__ == '__main__':
     parser.add_argument('--rates', nargs='+', type=float, default=[3e-5, 1e-4, 3e-4, 1e-3], metavar='LR',
                         help="greatest learning rates of the head; the last block's are a tenth of them")
     parser.add_argument('--epochs', nargs='+', type=int, default=[1, 3], metavar='N', help='numbers of epochs')
-    parser.add_argument('--mirrored', action='store_true', help='train on the mirror image of each photo, too')
+    parser.add_argument('--flip', action='store_true', help='measure each setting with photos mirrored at random as well; written to flip.json')
     a = parser.parse_args()
-    settings = [(epochs, lr) for epochs in a.epochs for lr in a.rates]
-    old = result('rates')
-    names = {size: f'{size}, mirrored' if a.mirrored else size for size in a.sizes}
-    rows = [r for r in old['rows'] if r['photos'] not in names.values()] if old and old['machine'] == machine() else []
+    flips = (False, True) if a.flip else (False,)
+    settings = [(epochs, lr, flip) for epochs in a.epochs for lr in a.rates for flip in flips]
+    name = 'flip' if a.flip else 'rates'
+    old = result(name)
+    rows = [r for r in old['rows'] if r['photos'] not in a.sizes] if old and old['machine'] == machine() else []
     with tempfile.TemporaryDirectory() as tmp:
         tmp = Path(tmp)
         file = weights(tmp/'weights.pth')
-        for i, (size, name) in enumerate(names.items()):
+        for i, size in enumerate(a.sizes):
             path = photos(tmp/str(i), *map(int, size.split('/')))
-            args = dict(path=mirrored(path) if a.mirrored else path, weights=file, bs=64, cache=tmp/'cache', settings=settings)
-            rows += summary(name, [measure('ours', 'rates', seed=seed + k, **args) for k in range(a.seeds)])
-            save('rates', bs=64, rows=rows)
+            args = dict(path=path, weights=file, bs=64, cache=tmp/'cache', settings=settings)
+            rows += summary(size, [measure('ours', 'rates', seed=seed + k, **args) for k in range(a.seeds)])
+            save(name, bs=64, rows=rows)

@@ -262,6 +262,7 @@ def iter_features(
     dl, # a DataLoader of photos, as `learn.dls.test_dl` makes them
     dtype:str=None, # 'bfloat16', 'int8' or 'float32'; by default `float_dtype`'s
     upto:int=None, # only the first `upto` layers of a VGG, their output unpooled; None: the whole body, pooled
+    mirrored:bool=False, # whether to see each photo's mirror image in its place
 ): # yields (B×1,024 float32: the maximum of each channel, then the mean of each; B targets, or None if `dl` has none)
     "Compute the features of the photos of `dl`, batch by batch in their order, with no gradients and no augmentation"
     device = _device(learn)
@@ -272,6 +273,7 @@ def iter_features(
     with held_memory():
         for x, *y in _with_progress(learn, batches):
             x = to_device(x, device).as_subclass(torch.Tensor)
+            if mirrored: x = x.flip(-1)
             x = x.contiguous(memory_format=torch.channels_last)
             yield run(x), y[0].as_subclass(torch.Tensor).to(device) if y else None
 
@@ -280,7 +282,8 @@ def pooled_features(
     learn, # a Learner of `vgg_learner` or `vision_learner`
     dl, # a DataLoader of photos, as `learn.dls.test_dl` makes them
     dtype:str=None, # 'bfloat16', 'int8' or 'float32'; by default `float_dtype`'s
+    mirrored:bool=False, # as in `iter_features`
 )->tuple: # (N×1,024 float32, N targets or None)
     "Compute the features of all photos of `dl`"
-    xs, ys = zip(*iter_features(learn, dl, dtype))
+    xs, ys = zip(*iter_features(learn, dl, dtype, mirrored=mirrored))
     return torch.cat(xs), None if ys[0] is None else torch.cat(ys)

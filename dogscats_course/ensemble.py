@@ -11,7 +11,7 @@ from copy import deepcopy
 
 import pandas as pd
 import torch
-from fastai.vision.all import TensorImage, Transform, apply_init, no_random
+from fastai.vision.all import apply_init, no_random
 from torch import nn
 
 from .about import percent
@@ -30,15 +30,11 @@ def _print_gain(what, parts, average, targets):
     accuracy = f"accuracy {percent(before['accuracy'], 2)} -> {percent(after['accuracy'], 2)}"
     say(f"{what}, on {len(targets)} validation photos: {loss}, {accuracy}.")
 
-# %% ../nbs/70_ensemble.ipynb #33cd1cfc
-class _Mirror(Transform):
-    "Mirror a batch of photos, left to right"
-    def encodes(self, x:TensorImage): return x.flip(-1)
-
-# %% ../nbs/70_ensemble.ipynb #0e09e777
-def _mirrored(dl):
-    "Return a copy of `dl` that mirrors its photos"
-    return dl.new(after_batch=[*dl.after_batch.fs, _Mirror()])
+# %% ../nbs/70_ensemble.ipynb #a8c088bb
+def _mirrored_probs(learn, dl):
+    "Return the probability of each class for the mirror image of each photo of `dl`"
+    x, _ = pooled_features(learn, dl, mirrored=True)
+    return head_probs(learn, x)
 
 # %% ../nbs/70_ensemble.ipynb #31826b03
 def tta(
@@ -48,11 +44,11 @@ def tta(
     "Average the probabilities of each photo and its mirror image; print what that gained on the validation photos"
     probs, targets = class_probs(learn)
     valid = learn.dls.test_dl(learn.dls.valid_ds.items, with_labels=True)
-    both = (probs + class_probs(learn, _mirrored(valid))[0])/2
+    both = (probs + _mirrored_probs(learn, valid))/2
     _print_gain('With the mirror images', [probs], both, targets)
     if dl is None: return both, targets
     probs, targets = class_probs(learn, dl)
-    return (probs + class_probs(learn, _mirrored(dl))[0])/2, targets
+    return (probs + _mirrored_probs(learn, dl))/2, targets
 
 # %% ../nbs/70_ensemble.ipynb #10902962
 def _untrained(head):

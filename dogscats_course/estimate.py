@@ -15,7 +15,7 @@ from .about import duration
 from .block import run_folded
 from .body import cached_body, dtype_for
 from .fastbody import dtype_of, has_bfloat16
-from .features import has_room, new_photos, rows_bytes
+from .features import has_room, new_photos, own_rows, rows_bytes
 from .frozen import _LAST_BLOCK, vgg_splitter
 
 # %% ../nbs/53_estimate.ipynb #8ee07c4e
@@ -69,8 +69,8 @@ def last_block_seconds(
 )->float: # seconds
     "Estimate how long `fit_last_block` takes after `fit_head`"
     n_train, n_valid = len(learn.dls.train_ds), len(learn.dls.valid_ds)
-    passed = n_train + n_valid
-    passed = passed - _new(learn) if has_room(learn, _LAST_BLOCK) else passed*epochs
+    rows = sum(len(learn.dls[i].dataset) for i, _ in own_rows(learn))
+    passed = rows - _new(learn) if has_room(learn, _LAST_BLOCK) else (n_train + n_valid)*epochs
     return passed*_forward_seconds(learn) + epochs*(n_train + n_valid/3)*_block_seconds(learn)
 
 # %% ../nbs/53_estimate.ipynb #0c266cfc

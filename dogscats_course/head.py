@@ -15,13 +15,13 @@ from fastcore.all import delegates, getcallable, patch
 from .about import check_options
 from .processes import fit_on_main_process
 from .body import pooled_features, split_head
-from .frozen import _tensor_dl, split_features
+from .frozen import _tensor_dl, split_features, training_rows
 
 # %% ../nbs/41_head.ipynb #161c5ca7
 def _head_dls(learn):
     "DataLoaders of the features of a Learner's training and validation photos; raises `ValueError` for a single photo"
     if len(learn.dls.train_ds) == 1: raise ValueError("A head cannot be trained on a single photo: there must be at least 2.")
-    (x, y), (x_valid, y_valid) = split_features(learn, 0), split_features(learn, 1)
+    (x, y), (x_valid, y_valid) = training_rows(learn), split_features(learn, 1)
     bs = max(2, min(64, len(x)//20))
     train = _tensor_dl(x, y, bs, shuffle=True, drop_last=True)
     return DataLoaders(train, _tensor_dl(x_valid, y_valid, 1024), device=learn.dls.device)
@@ -56,7 +56,7 @@ def fit_head(self:Learner,
 ):
     """Train only the head, on features computed once per photo; a second call continues training
 
-    Photos are not augmented. Raises `ValueError` if the head cannot be cut, or if there is only one photo."""
+    Photos are not augmented, except by `Flip`. Raises `ValueError` if the head cannot be cut, or if there is only one photo."""
     check_options(Learner.fit_head, kwargs)
     if epochs < 1: raise ValueError(f"epochs must be at least 1, not {epochs}.")
     _, tail = split_head(self.model[1])
