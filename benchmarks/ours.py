@@ -1,4 +1,5 @@
 "One measurement of this package, in its own process."
+from contextlib import contextmanager
 from functools import partial
 
 from dogscats_course import body
@@ -64,6 +65,15 @@ class LastEpochOnly(Callback):
     order = 1
     def before_validate(self):
         if self.epoch < self.n_epoch - 1: raise CancelValidException
+
+@contextmanager
+def flipping(learn, on):
+    "Mirror every other training photo at random for a block of code"
+    pipeline = learn.dls.train.after_batch
+    own = pipeline.fs
+    if on: pipeline.fs = (own + [Flip()]).sorted(key='order')
+    try: yield
+    finally: pipeline.fs = own
 
 def rates(a):
     "Return the accuracy of a head, and of the last block trained from there with several learning rates and epochs"

@@ -141,9 +141,7 @@ def _add_train(commands):
            help="epochs of the network's last block after that: more accurate, in minutes on a CPU (default 0)")
     option('--fine-tune', type=_number(0, 100_000), metavar='N',
            help='epochs of the whole network after that (default: 0 on a CPU, 1 on a GPU unless --last-block)')
-    option('--flip', action='store_true',
-           help='after the head, learn from mirror images too, unless left and right tell classes apart')
-    option('--best', action='store_true', help='choose --last-block, --fine-tune and --flip by the machine and the photos')
+    option('--best', action='store_true', help='choose --last-block and --fine-tune by the machine and the photos')
     option('--arch', metavar='NAME',
            help="the network: a name of torchvision's, or of timm's if that is installed (default vgg16_bn)")
     option('--weights', type=_weights, help='auto (default), bundled, imagenet, none, or a file')

@@ -106,14 +106,13 @@ def _in_epochs(n): return f"{n} epoch{'' if n == 1 else 's'}"
 
 def _settings_table(learn, root, metrics, size):
     "Return what was trained, on what, for how long: {name: words}"
-    last_block, fine_tune, flip = (metrics[k] for k in ('last_block', 'fine_tune', 'flip'))
+    last_block, fine_tune = metrics['last_block'], metrics['fine_tune']
     return {
         'photos': path_text(root),
         'network': learn.recipe['arch'],
         'pretrained weights': learn.recipe['weights'] or 'none',
         'photo size': f'{size}×{size} pixels',
         'training of the head': f"{_in_epochs(metrics['epochs'])}, on features computed once",
-        'mirror images': 'every other photo, at random' if flip else 'none',
         'training of the last block': _in_epochs(last_block) if last_block else 'none',
         'fine-tuning of the whole network': _in_epochs(fine_tune) if fine_tune else 'none',
         'time': duration(metrics['seconds'])}
@@ -127,9 +126,8 @@ def _most_confused(learn, n=3):
 # %% ../nbs/62_report.ipynb #3427e533
 def _command(settings):
     "Return the parts of the `dogscats train` command that `settings` stand for"
-    given = {k.replace('_', '-'): v for k, v in settings.items() if v is not None and v is not False}
-    def text(v): return '' if v is True else f' {shlex.quote(path_text(str(v)))}'
-    return [f"dogscats train{text(given.pop('data'))}", *(f'--{k}{text(v)}' for k, v in given.items())]
+    quoted = {k.replace('_', '-'): shlex.quote(path_text(str(v))) for k, v in settings.items() if v is not None}
+    return [f"dogscats train {quoted.pop('data')}", *(f'--{k} {v}' for k, v in quoted.items())]
 
 # %% ../nbs/62_report.ipynb #df4e48db
 def settings_text(

@@ -24,28 +24,24 @@ from .processes import join_processes, silence_other_processes
 from .report import settings_text, write_run
 from .score import score
 from .share import _check_savable, _describe, save_classifier
-from .stages import asked_stages, best_stages, describe_more, describe_stages, flipping, train_head, train_more
+from .stages import asked_stages, best_stages, describe_more, describe_stages, train_head, train_more
 
 # %% ../nbs/63_train.ipynb #0bc8d323
-def _say_stages(learn, stages, best, asked):
-    "Print what will be trained, and what it takes"
-    say(feature_estimate(learn))
-    more = stages.last_block or stages.fine_tune
-    if best: say(f"Best for {len(learn.dls.train_ds):,} photos on this machine: {describe_stages(learn, stages)}.")
-    elif more: say(f"To be trained: {describe_stages(learn, stages)}.")
-    elif asked['fine_tune'] is None and (words := describe_more(learn)): say(words)
-
 def _choose(learn, best, asked):
     "Return the stages to train, and print them with what they take; `asked` are the arguments of `asked_stages`"
     with no_random(reproducible=False):
         stages = best_stages(learn) if best else asked_stages(learn, **asked)
-        with flipping(learn, stages.flip): _say_stages(learn, stages, best, asked)
+        say(feature_estimate(learn))
+        more = stages.last_block or stages.fine_tune
+        if best: say(f"Best for {len(learn.dls.train_ds):,} photos on this machine: {describe_stages(learn, stages)}.")
+        elif more: say(f"To be trained: {describe_stages(learn, stages)}.")
+        elif asked['fine_tune'] is None and (words := describe_more(learn)): say(words)
     return stages
 
 # %% ../nbs/63_train.ipynb #d6f0e227
 def _asked(stages):
     "Return the arguments of `train_classifier` that stand for `stages`"
-    return dict(epochs=stages.head, last_block=stages.last_block, fine_tune=stages.fine_tune, flip=stages.flip)
+    return dict(epochs=stages.head, last_block=stages.last_block, fine_tune=stages.fine_tune)
 
 def _metrics(learn, stages, seed, start):
     "Return how good a trained Learner is, and how it was made; `start` is when that began"
@@ -97,7 +93,7 @@ def _saved_on_failure(learn, out, seed):
 
 # %% ../nbs/63_train.ipynb #71123ada
 _NAMED = 'drawn', 'sample', 'full' # data sets, as `dogscats` knows them
-_SETTING_NAMES = set('data epochs last_block fine_tune flip arch weights size bs seed limit'.split())
+_SETTING_NAMES = set('data epochs last_block fine_tune arch weights size bs seed limit'.split())
 _KEPT = _SETTINGS, _CHECKPOINT = 'settings.json', 'checkpoint.pt' # while a run is on
 
 # %% ../nbs/63_train.ipynb #5905fa9e
@@ -127,10 +123,10 @@ def _resumable(learn, out, settings):
         raise
 
 # %% ../nbs/63_train.ipynb #eecae415
-def _check_arguments(epochs, last_block, fine_tune, flip, best, seed):
+def _check_numbers(epochs, last_block, fine_tune, best, seed):
     "Raise `ValueError` unless the arguments of `train_classifier` can be used together"
     _check_number('epochs', epochs, 1)
-    for name, n in dict(last_block=last_block, fine_tune=fine_tune, flip=flip or None).items():
+    for name, n in dict(last_block=last_block, fine_tune=fine_tune).items():
         if n is None: continue
         _check_number(name, n, 0)
         if best: raise ValueError(f"best=True (--best) chooses {name} itself: leave out one of them.")
@@ -151,10 +147,11 @@ def _run(settings, asked, best, out, replaces=()):
     start = time.time()
     learn, root = _learner(**settings)
     if out: _check_can_be_saved(learn, out, settings['seed'], replaces)
-    stages = train_head(learn, _choose(learn, best, asked))
+    stages = _choose(learn, best, asked)
     file = Path(str(settings['weights']))
     settings = dict(settings, **_asked(stages), arch=learn.recipe['arch'])
     if not file.is_file(): settings['weights'] = learn.recipe['weights'] or 'none'
+    train_head(learn, stages)
     if stages.last_block or stages.fine_tune:
         with _resumable(learn, out, settings): train_more(learn, stages)
     with _saved_on_failure(learn, out, settings['seed']):
@@ -178,8 +175,7 @@ def train_classifier(
     epochs:int=5, # epochs of the head, on features computed once
     last_block:int=None, # epochs of the last block after that, on rows computed once; by default 0
     fine_tune:int=None, # epochs of the whole network after that; by default 0 on a CPU, and 1 on a GPU unless `last_block`
-    flip:bool=False, # whether what follows the head sees mirror images too, unless left and right tell classes apart
-    best:bool=False, # whether to choose `last_block`, `fine_tune` and `flip` by the machine and the number of photos
+    best:bool=False, # whether to choose `last_block` and `fine_tune` by the machine and the number of photos
     arch='vgg16_bn', # the network: a name of torchvision's or timm's, or a function, as in `vgg_learner`
     weights='auto', # what the body starts from, as in `vgg_learner`
     size:int=224, # pixels a side
@@ -192,11 +188,11 @@ def train_classifier(
 
     Raises `LayoutError` and the other errors of `make_dls` and `vgg_learner`, `FileExistsError` if `out` is not
     empty, and `OSError` if it cannot be written to."""
-    _check_arguments(epochs, last_block, fine_tune, flip, best, seed)
+    _check_numbers(epochs, last_block, fine_tune, best, seed)
     out = None if out is None or rank_distrib() else Path(out)
     if out: _check_writable(out)
     settings = dict(data=path, arch=arch, weights=weights, size=size, bs=bs, seed=seed, limit=limit)
-    asked = dict(epochs=epochs, last_block=last_block, fine_tune=fine_tune, flip=flip)
+    asked = dict(epochs=epochs, last_block=last_block, fine_tune=fine_tune)
     with _all_processes(seed): return _run(settings, asked, best, out)
 
 # %% ../nbs/63_train.ipynb #adeccff5
@@ -218,7 +214,7 @@ def resume_training(
     run = Path(run)
     settings = _read_settings(run)
     _check_same(run, settings, given)
-    asked = {k: settings.pop(k) for k in ('epochs', 'last_block', 'fine_tune', 'flip')}
-    _check_arguments(**asked, best=False, seed=settings['seed'])
+    asked = {k: settings.pop(k) for k in ('epochs', 'last_block', 'fine_tune')}
+    _check_numbers(**asked, best=False, seed=settings['seed'])
     if settings['weights'] == 'none': settings['weights'] = None
     with _all_processes(settings['seed']): return _run(settings, asked, False, run, replaces=_KEPT)

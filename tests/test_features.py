@@ -238,7 +238,7 @@ def test_only_photos_to_train_on_are_computed_in_int8(learn, monkeypatch):
     monkeypatch.setattr(body, 'fast_dtype', lambda device: 'int8')
     assert dtype_for(learn, 64) == 'int8' and dtype_for(learn, 63) == dtype_for(learn) == fastbody.float_dtype(learn.dls.device)
     seen = []
-    def rows(learn, files, upto=None, training=False):
+    def rows(learn, files, upto=None, training=False, mirrored=False):
         seen.append(dtype_for(learn, 1000*len(files) if training else 0))
         return torch.zeros(len(files), 1024)
     monkeypatch.setattr('dogscats_course.frozen.cached_features', rows)

@@ -67,7 +67,7 @@ def test_seven_lines_with_a_last_block(drawn):
 
 def test_stages(drawn):
     learn = vgg_learner(make_dls(drawn, size=64, bs=8), weights='bundled')
-    assert asked_stages(learn, 5) == (5, 0, 0, False) and asked_stages(learn, 2, 3, 1, True) == (2, 3, 1, True)
+    assert asked_stages(learn, 5) == (5, 0, 0) and asked_stages(learn, 2, 3, 1) == (2, 3, 1)
     assert best_stages(learn) == Stages(5, 0, 0), 'with so few photos, the head alone'
     words = describe_stages(learn, Stages(5, 3, 1))
     assert words.startswith('5 epochs of the head, then 3 epochs of the last block (about ') and 'MB in the cache' in words and words.count('about') == 2

@@ -61,8 +61,8 @@ def test_the_command_in_it_gives_the_same_result(browser, run, tmp_path):
 
 # --- nothing lost ---
 
-settings = dict(data='pets', epochs=1, last_block=0, fine_tune=0, flip=False, weights='bundled', size=64, bs=8, seed=42, limit=None)
-metrics = dict(accuracy=.5, accuracy_low=.3, accuracy_high=.7, log_loss=.7, n_train=24, n_valid=16, epochs=1, last_block=0, fine_tune=0, flip=False,
+settings = dict(data='pets', epochs=1, last_block=0, fine_tune=0, weights='bundled', size=64, bs=8, seed=42, limit=None)
+metrics = dict(accuracy=.5, accuracy_low=.3, accuracy_high=.7, log_loss=.7, n_train=24, n_valid=16, epochs=1, last_block=0, fine_tune=0,
     seconds=1, device='cpu', weights='bundled', seed=42, versions={})
 
 @pytest.fixture
