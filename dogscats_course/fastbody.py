@@ -15,6 +15,7 @@ import torch
 from fastai.vision.all import imagenet_stats
 from torch import nn
 from torch.fx.experimental.optimization import fuse
+from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torchvision.transforms.functional import normalize, to_tensor
 
@@ -33,10 +34,10 @@ def has_bfloat16(
 # %% ../nbs/31_fastbody.ipynb #ec8ed25f
 def has_int8(
     device:torch.device, # where the body runs
-)->bool: # True on CPUs with AVX-512 VNNI
+)->bool: # True on CPUs with AVX2, with VNNI or without
     "Return whether `device` multiplies int8 faster than float32"
     if device.type != 'cpu' or not torch.backends.mkldnn.is_available(): return False
-    return bool(torch.cpu.get_capabilities().get('avx512_vnni'))
+    return bool(torch.cpu.get_capabilities().get('avx2'))
 
 # %% ../nbs/31_fastbody.ipynb #66eeb867
 def float_dtype(
@@ -89,11 +90,24 @@ class _Quantize(nn.Module):
         return q.round().clamp(0, 255).to(torch.uint8)
 
 # %% ../nbs/31_fastbody.ipynb #a5228eb9
-def _int8_weights(weight):
-    "Return a convolution's weights in int8, and the scale of each output channel"
-    scale = weight.abs().amax((1, 2, 3)).clamp(min=1e-8)/127
+def _int8_weights(weight, greatest):
+    "Return a convolution's weights in int8, and the scale of each output channel, in which `greatest` becomes 127"
+    scale = greatest.amax((1, 2, 3)).clamp(min=1e-8)/127
     q = weight/scale.view(-1, 1, 1, 1)
     return q.round().to(torch.int8), scale
+
+# %% ../nbs/31_fastbody.ipynb #a4dc4608
+def _neighbours(weight):
+    "Return the sum of each two neighbouring input channels' weights: of the positive or of the negative ones, the greater"
+    pairs = F.pad(weight, (0, 0, 0, 0, 0, weight.shape[1] % 2)).unflatten(1, (-1, 2))
+    return torch.maximum(pairs.clamp(min=0).sum(2), -pairs.clamp(max=0).sum(2))
+
+# %% ../nbs/31_fastbody.ipynb #d3c64e5f
+def _has_vnni(): return bool(torch.cpu.get_capabilities().get('avx512_vnni'))
+
+def _fitting_weights(weight):
+    "Return a convolution's weights in int8, and their scales, such that this machine's sums are exact"
+    return _int8_weights(weight, weight.abs() if _has_vnni() else _neighbours(weight))
 
 # %% ../nbs/31_fastbody.ipynb #c56ecc58
 class _Int8Conv(nn.Module):
@@ -102,7 +116,7 @@ class _Int8Conv(nn.Module):
         super().__init__()
         self.x_grid = x_grid
         self.geometry = conv.stride, conv.padding, conv.dilation, conv.groups
-        weight, scale = _int8_weights(conv.weight)
+        weight, scale = _fitting_weights(conv.weight)
         weight = torch.ops.onednn.qconv_prepack(weight, scale, *x_grid, *self.geometry, list(shape))
         self.weights = weight, scale, torch.zeros_like(scale, dtype=torch.int32), conv.bias
         self.y = (*y_grid, torch.uint8) if y_grid else (1., 0, torch.float32)

@@ -19,6 +19,7 @@ from . import photos
 from .about import require
 from .atomic import atomic_folder, check_new
 from .card import card_sections, default_title, learner_and_config, markdown_page, model_card
+from .familiarity import UNLIKE
 from .onnx_file import export_onnx, onnx_answer, onnx_pixels
 from .page import drawn_examples
 from .predict import predict_files
@@ -49,7 +50,7 @@ def _photo_page(
 def _warn_unlike():
     "Warn the visitor of a Gradio page that a photo is none of those that the classifier knows"
     import gradio as gr
-    gr.Warning('This photo is unlike its training photos: do not trust the answer.', duration=None)
+    gr.Warning(f'This photo is {UNLIKE}: do not trust the answer.', duration=None)
 
 # %% ../nbs/69_publish.ipynb #03b75f9f
 def _photo_probs(learn, file):
@@ -107,6 +108,8 @@ here = Path(__file__).resolve().parent
 sys.path.insert(0, str(here))  # photos.py is found, however this file is run
 from photos import PhotoError, open_photo
 
+UNLIKE = {unlike!r}
+
 {functions}
 
 session = onnxruntime.InferenceSession(here/'model.onnx', providers=['CPUExecutionProvider'])
@@ -119,7 +122,7 @@ if __name__ == '__main__': app.launch()
 def _app_code(title):
     "Return the text of a Space's `app.py`"
     functions = '\n'.join(map(inspect.getsource, _space_functions)).rstrip()
-    return _space_app.format(version=version('dogscats_course'), functions=functions, title=title)
+    return _space_app.format(version=version('dogscats_course'), functions=functions, title=title, unlike=UNLIKE)
 
 # %% ../nbs/69_publish.ipynb #808a9d52
 def _requirements():

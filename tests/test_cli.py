@@ -1,6 +1,6 @@
 "The command `dogscats`, run as a user runs it."
 import io, json, os, signal, subprocess, sys
-from contextlib import chdir, redirect_stderr, redirect_stdout
+from contextlib import chdir, contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from types import SimpleNamespace
 from unittest.mock import patch
@@ -199,14 +199,14 @@ def test_bottomless_recursion(monkeypatch):
     assert inside('doctor')[0] == 2
 
 @pytest.fixture
-def no_nohup():
-    "Let SIGHUP act for one test, however the tests were started"
-    old = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+def signals_act():
+    "Let Ctrl-C and SIGHUP act for one test, in this process and in those it starts, however the tests were started"
+    old = [(s, signal.signal(s, action)) for s, action in [(signal.SIGHUP, signal.SIG_DFL), (signal.SIGINT, signal.default_int_handler)]]
     yield
-    signal.signal(signal.SIGHUP, old)
+    for s, action in old: signal.signal(s, action)
 
 @pytest.mark.skipif(sys.platform == 'win32', reason='no such signals')
-def test_signals_end_a_command_and_are_put_back(monkeypatch, no_nohup):
+def test_signals_end_a_command_and_are_put_back(monkeypatch, signals_act):
     before = [signal.getsignal(s) for s in (signal.SIGTERM, signal.SIGHUP)]
     for s in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
         monkeypatch.setattr(cli, '_doctor_command', lambda args: signal.raise_signal(s))
@@ -215,6 +215,13 @@ def test_signals_end_a_command_and_are_put_back(monkeypatch, no_nohup):
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # by nohup
     try: assert inside('lessons', '--help')[0] == 0 and signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
     finally: signal.signal(signal.SIGHUP, before[1])
+
+@contextmanager
+def running(*args, **kwargs):
+    "Start a command in a process of its own; whatever happens, it does not outlive the test"
+    with subprocess.Popen([sys.executable, '-u', '-m', 'dogscats_course', *map(str, args)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, encoding='utf-8', errors='replace', **kwargs) as p:
+        try: yield p
+        finally: p.kill()
 
 def started(*args, shell='exec "$@"', **kwargs):
     "Run a command in a POSIX shell, which may redirect its output"
@@ -329,9 +336,9 @@ def test_publish_with_bad_input(model, tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ['mine']
 
 @pytest.mark.skipif(os.name == 'nt', reason='Windows has no SIGINT for another process')
-def test_publish_serves_an_app_until_ctrl_c(model):
+def test_publish_serves_an_app_until_ctrl_c(model, signals_act):
     pytest.importorskip('gradio', reason="pip install 'dogscats_course[publish]'")
-    with subprocess.Popen([sys.executable, '-m', 'dogscats_course', 'publish', model, '--app'], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as p:
+    with running('publish', model, '--app') as p:
         url = next(word for line in p.stdout for word in line.split() if word.startswith('http'))
         assert b'cats or dogs' in urlopen(url).read()
         p.send_signal(signal.SIGINT)
@@ -384,11 +391,10 @@ def test_doctor():
 
 @pytest.mark.skipif(sys.platform == 'win32', reason='Ctrl-C cannot be sent to one process alone')
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
-def test_being_stopped_leaves_nothing_half_written(drawn, tmp_path, number):
-    p = subprocess.Popen([sys.executable, '-u', '-m', 'dogscats_course', 'train', str(drawn), '--epochs', '9999', '--size', '64'],
-                         cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, encoding='utf-8', errors='replace')
-    while 'epoch' not in p.stdout.readline().lower(): assert p.poll() is None
-    p.send_signal(number)
-    out, err = p.communicate(timeout=60)
+def test_being_stopped_leaves_nothing_half_written(drawn, tmp_path, number, signals_act):
+    with running('train', drawn, '--epochs', 9999, '--size', 64, cwd=tmp_path) as p:
+        while 'epoch' not in p.stdout.readline().lower(): assert p.poll() is None
+        p.send_signal(number)
+        err = p.communicate(timeout=60)[1]
     assert p.returncode == 130 and 'Traceback' not in err
     assert not [f for f in tmp_path.rglob('*') if f.is_file()]
