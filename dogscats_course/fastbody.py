@@ -98,7 +98,7 @@ def _int8_weights(weight, greatest):
 
 # %% ../nbs/31_fastbody.ipynb #a4dc4608
 def _neighbours(weight):
-    "Return the sum of each two neighbouring input channels' weights: of the positive or of the negative ones, the greater"
+    "Return the sums of neighbouring input channels' weights, two by two: of the positive or the negative ones, the greater"
     pairs = F.pad(weight, (0, 0, 0, 0, 0, weight.shape[1] % 2)).unflatten(1, (-1, 2))
     return torch.maximum(pairs.clamp(min=0).sum(2), -pairs.clamp(max=0).sum(2))
 
