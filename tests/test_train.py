@@ -50,7 +50,8 @@ def test_fine_tune(drawn, capsys):
     learn = train_classifier(drawn, epochs=1, size=64, bs=8, fine_tune=1)
     assert learn.history.fit.tolist() == [1, 2, 3]
 
-def test_another_architecture(drawn, tmp_path, capsys):
+def test_another_architecture(drawn, tmp_path, capsys, cache_at):
+    cache_at(tmp_path/'cache')
     learn = train_classifier(drawn, epochs=1, size=64, bs=8, fine_tune=1, weights=None, arch='resnet18', out=tmp_path/'run')
     assert re.search(r'Features of 40 photos: about .* \(cpu, in (bfloat16|float32)\)', capsys.readouterr().out) or learn.dls.device.type != 'cpu'
     assert learn.history.fit.tolist() == [1, 2, 3]
