@@ -74,7 +74,7 @@ def run(nb, cwd, caches, wheel, promises=()):
         for i, c in enumerate(nb.cells):
             start = time.monotonic()
             client.execute_cell(c, i)
-            quick = time.monotonic() - start < 10  # seconds
+            quick = time.monotonic() - start < 5  # seconds
             if quick and c.cell_type == 'code' and trains.search(c.source): client.execute_cell(c, i)
         for p in promises:
             nb.cells.append(c := new_code_cell(f'print(bool({p}))'))
@@ -82,7 +82,7 @@ def run(nb, cwd, caches, wheel, promises=()):
             if nb.cells.pop().outputs[-1].get('text') != 'True\n': broken.append(p)
     return broken
 
-@pytest.mark.parametrize('name', [n for n in LESSONS if '/' not in n or n == 'zh/01_seven_lines'])  # translations have the same code
+@pytest.mark.parametrize('name', [n for n in LESSONS if '/' not in n or n == 'zh/07_vgg'])  # translations have the same code
 def test_runs_and_keeps_its_promises(name, caches, wheel, tmp_path):
     own = Path(name).name
     promises, answers = PROMISES.get(own), root/f'tests/answers/{own}.py'
