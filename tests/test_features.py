@@ -17,7 +17,8 @@ from dogscats_course.head import class_probs
 from dogscats_course.learner import vgg_learner
 from dogscats_course.predict import predict_files
 
-int8 = pytest.param('int8', marks=pytest.mark.skipif(not fastbody.has_int8(torch.device('cpu')), reason='this processor has no AVX2'))
+needs_int8 = pytest.mark.skipif(not fastbody.has_int8(torch.device('cpu')), reason='this processor has no AVX2')
+int8 = pytest.param('int8', marks=needs_int8)
 
 def plain(learn, dl):
     "Return the pooled features of the plain body, in float32"
@@ -34,7 +35,8 @@ def test_dtypes_agree_with_the_plain_body(drawn, dtype):
     assert x.shape == (80, 1024) and x.dtype == torch.float32
     assert y.tolist() == [learn.dls.vocab.o2i[f.parent.name] for f in dl.items]
     cosines = torch.cosine_similarity(x, plain(learn, dl))
-    assert cosines.mean() > 0.999 and cosines.min() > 0.998
+    coarser = dtype == 'int8' and not fastbody._has_vnni()  # its weights have a larger scale
+    assert cosines.mean() > 0.999 and cosines.min() > (0.998 if coarser else 0.999)
     assert all(torch.equal(v, before[k]) for k, v in learn.model.state_dict().items()), 'the Learner is unchanged'
 
 @pytest.mark.parametrize('dtype', [int8])
@@ -44,8 +46,8 @@ def test_odd_size(drawn, dtype):
     with torch.no_grad(): a, b = (fast_body(learn.model[0], x, f)(x) for f in ('float32', dtype))
     assert a.shape == b.shape and torch.cosine_similarity(a.flatten(1), b.flatten(1)).min() > 0.99
 
-@pytest.mark.parametrize('dtype', [int8])
-def test_int8_sums_do_not_saturate(dtype):
+@needs_int8
+def test_int8_sums_do_not_saturate():
     "Processors without VNNI add two products in 16 bits"
     conv, x = nn.Conv2d(64, 32, 3, padding=1).requires_grad_(False), torch.full((2, 64, 14, 14), 255.)
     conv.weight.uniform_(0.9, 1.)
@@ -177,7 +179,7 @@ def test_compiled_if_it_pays(drawn, monkeypatch, compiler):
     assert isinstance(body.cached_body(learn, learn.dls.valid)[0], body._Compiled) == compiler
     assert torch.cosine_similarity(x, plain(learn, learn.dls.valid)).min() > 0.999
 
-@pytest.mark.skipif(not torch.cpu.get_capabilities().get('avx512_vnni'), reason='this processor has no AVX-512 VNNI')
+@needs_int8
 def test_more_bits_if_int8_is_too_coarse(drawn, float32):
     "One channel with far greater values leaves too few of int8's 256 steps to the others"
     learn = vgg_learner(make_dls(drawn, size=64, bs=16), weights='bundled')
@@ -191,7 +193,7 @@ def test_more_bits_if_int8_is_too_coarse(drawn, float32):
     assert not any(isinstance(m, fastbody._Int8Conv) for m in body.cached_body(learn, learn.dls.valid, 'int8')[0].modules())
 
 @pytest.mark.parametrize('damage', [None, lambda text: text[:-9], lambda text: text.replace('[[', '[[9'), lambda text: text.replace('[[', '[["a", 1], ['), lambda text: '{}'])
-@pytest.mark.skipif(not torch.cpu.get_capabilities().get('avx512_vnni'), reason='this processor has no AVX-512 VNNI')
+@needs_int8
 def test_int8_is_measured_once_for_all_processes(drawn, tmp_path, monkeypatch, damage):
     "And measured again if the file is damaged, or was made of other weights"
     monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path))
